@@ -1,7 +1,10 @@
-/** What a process knows of the log's time: readings of it, each of which was late by an unknown delay. */
+/** What a process knows of a time of the cluster: readings of it, each of which was late by an unknown delay. */
 import type { Clock, Effect } from "effect"
 import { Latch } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
+
+/** Age of a reading from which on another one is taken, in milliseconds. */
+export const renewAfterMs = 5_000
 
 /** Readings that are remembered. */
 const maxReadings = 8
@@ -13,14 +16,14 @@ const maxReadings = 8
 const maxDrift = 1e-4
 
 interface Reading {
-  /** Log time less monotonic time, in milliseconds. A delay of the reading makes it smaller, and never larger. */
+  /** That time less monotonic time, in milliseconds. A delay of the reading makes it smaller, and never larger. */
   readonly offset: number
   readonly atMs: number
 }
 
 /**
  * Two readings in a row are hardly delayed by so many milliseconds: the log's clock stood still, because no node led,
- * and earlier readings are wrong.
+ * or the clocks of most nodes were set back, and earlier readings are wrong.
  */
 const maxDelayMs = 100
 
@@ -28,7 +31,7 @@ const best = (readings: ReadonlyArray<Reading>, nowMs: number): number =>
   Math.max(...readings.map(({ atMs, offset }) => offset - maxDrift * (nowMs - atMs)))
 
 /**
- * The last readings of the log's time. Between them this process's monotonic clock goes on. The reading that came with
+ * The last readings of the time. Between them this process's monotonic clock goes on. The reading that came with
  * the least delay counts, for as long as drift has not made it worse than a later one.
  */
 export class ClockReadings {
@@ -50,15 +53,15 @@ export class ClockReadings {
     return this.first.await
   }
 
-  readonly add = (logTimeMs: number): void => {
+  readonly add = (timeMs: number): void => {
     const atMs = monotonicMsOf(this.clock)
-    const all = [...this.all.slice(1 - maxReadings), { offset: logTimeMs - atMs, atMs }]
+    const all = [...this.all.slice(1 - maxReadings), { offset: timeMs - atMs, atMs }]
     const lastTwo = all.slice(-2)
     this.all = best(all, atMs) - best(lastTwo, atMs) > maxDelayMs ? lastTwo : all
     this.first.openUnsafe()
   }
 
-  /** The log's time and the age of the last reading, in milliseconds; nothing before the first. */
+  /** The time and the age of the last reading, in milliseconds; nothing before the first. */
   now(): { readonly timeMs: number; readonly ageMs: number } | undefined {
     const last = this.all[this.all.length - 1]
     if (last === undefined) return undefined

@@ -10,16 +10,13 @@ import { Clock, Context, Effect, Semaphore } from "effect"
 import type { Scope } from "effect"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
-import { ClockReadings } from "./ClockReadings.ts"
+import { ClockReadings, renewAfterMs } from "./ClockReadings.ts"
 import type { LogTime, LogTimeFailure } from "./LogTime.ts"
 
 export class DueTime extends Context.Service<DueTime, {
   /** Milliseconds since 1970, about. The first call takes a round trip. */
   readonly now: Effect.Effect<number, LogTimeFailure>
 }>()("flaredb/actors/DueTime") {}
-
-/** Age of a reading, and of a question that was not answered, from which on the nodes are asked again. */
-const renewAfterMs = 5_000
 
 /** Readings that are taken at once behind the first one, which is a slow one. */
 const moreReadings = 2
@@ -40,6 +37,7 @@ export const make = Effect.fnUntraced(function*(
     return Effect.ignore(Effect.map(admin.wallMs, readings.add))
   })
   const askBeside = Effect.forkIn(ask, scope)
+  // A question that was not answered is repeated as late as a reading is renewed.
   const mayAsk = () => monotonicMsOf(clock) - askedMs >= renewAfterMs
 
   const firstReading = first.withPermit(Effect.suspend(() => {

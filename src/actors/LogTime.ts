@@ -13,7 +13,7 @@ import type { Scope } from "effect"
 import { Unavailable } from "../FlareDbError.ts"
 import type { WriteFailure } from "../client/KeyValue.ts"
 import { KeyValue } from "../client/KeyValue.ts"
-import { ClockReadings } from "./ClockReadings.ts"
+import { ClockReadings, renewAfterMs } from "./ClockReadings.ts"
 import type { WatchFailure } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 
@@ -24,9 +24,6 @@ export class LogTime extends Context.Service<LogTime, {
   /** Milliseconds since 1970, about. The first call takes a round trip or two. */
   readonly now: Effect.Effect<number, LogTimeFailure>
 }>()("flaredb/actors/LogTime") {}
-
-/** Age of a reading that is renewed, in milliseconds. */
-const renewAfterMs = 5_000
 
 /** How long the first reading is waited for before it is asked for again, in milliseconds, and how often. */
 const firstWaitMs = 1_000

@@ -134,8 +134,11 @@ const requireFolder = (path: string, at: string): void => {
   throw new FolderError({ path, problem: `${at} is ${stats === undefined ? "a link to nothing" : "no folder"}` })
 }
 
+/** How the names of a file begin until it is whole, in whichever process; its id is behind that. */
+export const partialPrefix = (path: string): string => `${path}.partial-`
+
 /** The name of a file until it is whole, beside the one that it is to have. */
-export const partialPath = (path: string): string => `${path}.partial-${process.pid}`
+export const partialPath = (path: string): string => `${partialPrefix(path)}${process.pid}`
 
 /** Why a file cannot be made where its folder is missing, and what to do. */
 export const folderMissing = (path: string): string => `the folder ${dirname(path)} does not exist; make it first`

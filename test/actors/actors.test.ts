@@ -11,6 +11,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
 import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
+import { aheadBy } from "../WallClock.ts"
 
 const actors = CounterLive.pipe(Layer.provideMerge(Actors.layerMemory()))
 
@@ -184,21 +185,6 @@ it.live("a runner and a node in one process have their messages again after a re
       assert.deepStrictEqual(yield* Effect.scoped(Effect.provide(add, Layer.fresh(process))), ["one a", "1"])
     }
   }).pipe(Effect.provide(NodeServices.layer)))
-
-/** The real time and a while more. */
-const aheadBy = (real: Clock.Clock, ms: number): Clock.Clock => {
-  const nanos = BigInt(ms) * 1_000_000n
-  return {
-    ...real,
-    sleep: (duration) => real.sleep(duration),
-    currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + ms,
-    currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + ms),
-    currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + nanos,
-    currentTimeNanos: Effect.map(real.currentTimeNanos, (now) => now + nanos),
-    monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: real.monotonicTimeNanos
-  }
-}
 
 it.live("what is due in the night is due when the nodes start in the morning, though their log knows of no night", () =>
   Effect.gen(function*() {

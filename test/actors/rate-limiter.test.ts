@@ -12,6 +12,7 @@ import { eventually } from "../Eventually.ts"
 import { rateLimiterCases } from "../../src/testing/index.ts"
 import type { Services } from "./Stores.ts"
 import { memory, onMemory } from "./Stores.ts"
+import { withWall } from "../WallClock.ts"
 
 describe("a rate limiter in FlareDB", () => {
   onMemory((services) => rateLimiterCases({ layer: Layer.provide(layerRateLimiterStore(), services) }))
@@ -80,14 +81,7 @@ describe("what each step answers", () => {
         const own = Effect.provide(RateLimiterStore.make({}), Layer.merge(yield* memory, time))
         // Two processes: each is behind after the other has changed a row.
         const stores = [yield* own, yield* own]
-        const clock = yield* Clock.Clock
-        const stopped: Clock.Clock = {
-          ...clock,
-          currentTimeMillisUnsafe: () => nowMs,
-          currentTimeMillis: Effect.sync(() => nowMs),
-          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-          sleep: (duration) => clock.sleep(duration)
-        }
+        const stopped = withWall(yield* Clock.Clock, () => nowMs)
         const model = Context.get(yield* Layer.build(RateLimiter.layerStoreMemory), RateLimiter.RateLimiterStore)
         for (let n = 0; n < 300; n++) {
           const { key, take } = anyStep(below, epochs)

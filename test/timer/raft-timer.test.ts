@@ -3,6 +3,7 @@ import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Elapsed } from "../../src/timer/RaftTimer.ts"
 import { ManualTimer, RaftTimer, TickCounter } from "../../src/timer/RaftTimer.ts"
+import { withWall } from "../WallClock.ts"
 
 const tickMs = 100
 
@@ -140,7 +141,7 @@ describe("RaftTimer on the Effect clock", () => {
     let setMs = 0
     return Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const wall: Clock.Clock = { ...clock, currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + setMs }
+      const wall = withWall(clock, () => clock.currentTimeMillisUnsafe() + setMs)
       const owner = yield* own(RaftTimer.layer({ tickMs })).pipe(Effect.provideService(Clock.Clock, wall))
       for (setMs of [-3_600_000, 0, 3_600_000]) {
         yield* TestClock.adjust(tickMs)

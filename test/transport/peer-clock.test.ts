@@ -1,6 +1,6 @@
 /** How far the clocks of nodes are apart: measured between two transports, and warned of once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Logger, Metric } from "effect"
+import { Effect, Layer, Logger, Metric } from "effect"
 import { NodeId } from "../../src/raft/Types.ts"
 import { clockText, ClockWatch } from "../../src/transport/rpc/ClockWatch.ts"
 import { certainMs, PeerClock } from "../../src/transport/rpc/PeerClock.ts"
@@ -8,6 +8,7 @@ import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
 import { freePorts } from "../cluster/FreePorts.ts"
 import { eventually } from "../Eventually.ts"
+import { ahead } from "../WallClock.ts"
 
 const at = (wallMs: number, monotonicMs = wallMs) => ({ wallMs, monotonicMs })
 
@@ -64,19 +65,6 @@ describe("a clock that is off", () => {
     assert.strictEqual(text, "the clock of node 3 is 2.500 s behind this node's (give or take 0.004 s)")
   })
 })
-
-/** A clock that is ahead of this machine's. */
-const ahead = (ms: number) =>
-  Effect.updateService(Clock.Clock, (clock) => ({
-    ...clock,
-    sleep: (duration) => clock.sleep(duration),
-    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + ms,
-    currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + ms),
-    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-    currentTimeNanos: clock.currentTimeNanos,
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: clock.monotonicTimeNanos
-  }))
 
 it.live("two transports measure how far their clocks are apart, and warn of it", () => {
   const lines: Array<string> = []

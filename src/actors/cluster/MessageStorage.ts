@@ -100,12 +100,11 @@ class Messages {
           String(id),
           options?.expectedReplyId === undefined ? undefined : String(options.expectedReplyId)
         )),
-      requestIdForPrimaryKey: (primaryKey) => {
-        const held = this.unsaved.keyed(primaryKey)
-        return this.of(
-          Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf)
-        )
-      },
+      requestIdForPrimaryKey: (primaryKey) =>
+        this.of(Effect.suspend(() => {
+          const held = this.unsaved.keyed(primaryKey)
+          return Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf)
+        })),
       repliesFor: (ids) => this.of(replies.of(ids, false)),
       repliesForUnfiltered: (ids) => this.of(replies.of(ids, true)),
       unprocessedMessages: (shards, now, options) =>
@@ -145,6 +144,9 @@ class Messages {
     shardId: EntityAddress.EntityAddress["shardId"],
     primaryKey: string
   ) {
+    // Its workflow may be one of those of which is forgotten what they asked for.
+    const held = this.unsaved.keyed(primaryKey)
+    if (held !== undefined) return held
     const shard = `${shardId.group}:${shardId.id}`
     const key = this.keys.keyed(type, entity, primaryKey)
     if (key !== undefined && this.activities.areUnknown(type, entity, shard)) {
@@ -152,7 +154,7 @@ class Messages {
       if (found === undefined) return undefined
       if (found !== "unknown") return (yield* rowOf<EntityRow>(found)).id
     }
-    return this.unsaved.keyed(primaryKey) ?? (yield* this.stored.keyedOf(type, entity, primaryKey))
+    return yield* this.stored.keyedOf(type, entity, primaryKey)
   })
 
   private saveEnvelope(

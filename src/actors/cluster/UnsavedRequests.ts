@@ -105,9 +105,12 @@ export class UnsavedRequests {
     return unsaved
   })
 
-  /** The request that is held back under a primary key. */
+  /** The request that is held back under a primary key, unless its shard was lost since: its exit is not stored. */
   keyed(primaryKey: string): string | undefined {
-    return this.byPrimaryKey.get(primaryKey)?.id
+    const held = this.byPrimaryKey.get(primaryKey)
+    if (held === undefined || this.shards.lockOf(held.shard) === held.lock) return held?.id
+    this.lose(held.id)
+    return undefined
   }
 
   /** Holds a request back, and has this process read it. False when it has to be stored first. */

@@ -3,6 +3,7 @@
  * in UTC, and the number its revision, so that names of one cluster sort by time.
  */
 import { readdirSync } from "node:fs"
+import { partialPrefix } from "../Folder.ts"
 
 export interface ScheduledBackup {
   readonly name: string
@@ -36,9 +37,11 @@ export const backupsIn = (folder: string): ReadonlyArray<ScheduledBackup> =>
 /** What a backup of a schedule is called until it has been checked. */
 export const unnamed = "taking.flaredb"
 
+const unnamedPrefix = partialPrefix(unnamed)
+
 /**
  * What a schedule that was killed left behind: the file of `BackupWriter.ts` before it gets its name. One that somebody
  * takes by hand into the same folder has another name, and goes on.
  */
 export const isPartial = (name: string): boolean =>
-  name.startsWith(unnamed) && /^\.partial-\d+$/.test(name.slice(unnamed.length))
+  name.startsWith(unnamedPrefix) && /^\d+$/.test(name.slice(unnamedPrefix.length))

@@ -13,7 +13,7 @@ import { isatty } from "node:tty"
 import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
-import { folderMissing, partialPath, syncFolderAsync } from "../Folder.ts"
+import { folderMissing, partialPath, partialPrefix, syncFolderAsync } from "../Folder.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
 import { removeLeftovers } from "./Leftovers.ts"
@@ -112,7 +112,7 @@ export const writeBackup = <E>(
     const created = Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
       attempt("create", path, async () => {
         const file = await open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))
-        removeLeftovers(dirname(path), `${basename(path)}.partial-`, nowMs)
+        removeLeftovers(dirname(path), partialPrefix(basename(path)), nowMs)
         return file
       }))
     const filled = Effect.acquireUseRelease(

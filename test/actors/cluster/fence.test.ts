@@ -21,6 +21,7 @@ import { Compare } from "../../../src/client/Txn.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
+import { aheadBy } from "../../WallClock.ts"
 
 const cluster = "fence"
 const shard = ShardId.make("default", 1)
@@ -323,13 +324,7 @@ describe("processed messages", () => {
       const services = yield* memory
       yield* Effect.gen(function*() {
         const kv = yield* KeyValue
-        const real = yield* Clock.Clock
-        const later: Clock.Clock = {
-          ...real,
-          sleep: (duration) => real.sleep(duration),
-          monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
-          currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + 3 * 3_600_000
-        }
+        const later = aheadBy(yield* Clock.Clock, 3 * 3_600_000)
         const options = { cluster: "swept", keepProcessedFor: "1 hour" } as const
         const { encoded } = yield* makeEncodedMessageStorage(options)
         const { retention } = yield* Effect.provideService(makeEncodedMessageStorage(options), Clock.Clock, later)

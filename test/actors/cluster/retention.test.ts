@@ -5,6 +5,7 @@ import { Snowflake } from "effect/cluster"
 import { HeldShards, makeEncodedMessageStorage } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { memory } from "../Stores.ts"
+import { withWall } from "../../WallClock.ts"
 
 const hourMs = 3_600_000
 const startMs = Date.UTC(2026, 0, 1)
@@ -16,14 +17,8 @@ const idAt = (ms: number, sequence = 0): string =>
 /** A storage that keeps messages for eight hours, at a time that the test sets. */
 const setUp = Effect.gen(function*() {
   const services = yield* memory
-  const real = yield* Clock.Clock
   const time = { ms: startMs }
-  const clock: Clock.Clock = {
-    ...real,
-    sleep: (duration) => real.sleep(duration),
-    monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
-    currentTimeMillisUnsafe: () => time.ms
-  }
+  const clock = withWall(yield* Clock.Clock, () => time.ms)
   const scans: Array<number> = []
   const watched = Layer.effect(
     KeyValue,

@@ -166,6 +166,24 @@ describe("the request of an activity", () => {
       assert.strictEqual((yield* ask(encoded, "6", { name: "1" }))._tag, "Duplicate")
     })))
 
+  it.live("is not taken for one that waits when its runner lost the shard and has it again", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const { acquire, activate, encoded, idOf, read, release } = yield* runner(services, 1)
+      yield* acquire
+      yield* activate
+      yield* read
+      yield* ask(encoded, "1")
+      yield* release
+      yield* acquire
+      // Its exit must not be stored any more, so a workflow that waited for it would wait for ever.
+      assert.isUndefined(yield* idOf("1"))
+      assert.strictEqual((yield* ask(encoded, "2", { name: "1" }))._tag, "Success")
+      assert.strictEqual((yield* Effect.exit(encoded.saveReply(exit("1", "91"))))._tag, "Failure")
+      yield* encoded.saveReply(exit("2", "92"))
+      assert.deepStrictEqual([yield* replies(encoded, "1"), yield* replies(encoded, "2")], [[], ["92"]])
+    })))
+
   it.live("is stored by itself when it takes long, or is interrupted, and is handed out once all the same", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory

@@ -28,6 +28,7 @@ import { eventually } from "../../Eventually.ts"
 import { Add, Counter } from "../Counter.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
+import { aheadBy } from "../../WallClock.ts"
 
 /** A caller that reaches no runner: each reply comes from the storage. */
 const caller = (services: Services) =>
@@ -140,16 +141,7 @@ it.effect("the list of runners waits until there is another one", () =>
 for (const [sooner, offMs] of [["behind", -3_600_000], ["ahead", 3_600_000]] as const) {
   it.live(`a message is delivered when it is due by the cluster's clock, though the runner's is an hour ${sooner}`, () =>
     Effect.scoped(Effect.gen(function*() {
-      const real = yield* Clock.Clock
-      const wrong: Clock.Clock = {
-        sleep: (duration) => real.sleep(duration),
-        monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
-        monotonicTimeNanos: real.monotonicTimeNanos,
-        currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + BigInt(offMs) * 1_000_000n,
-        currentTimeNanos: Effect.map(real.currentTimeNanos, (now) => now + BigInt(offMs) * 1_000_000n),
-        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + offMs,
-        currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + offMs)
-      }
+      const wrong = aheadBy(yield* Clock.Clock, offMs)
       const services = yield* memory
       yield* Effect.gen(function*() {
         const { encoded } = yield* makeEncodedMessageStorage({})

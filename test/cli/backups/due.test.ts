@@ -9,6 +9,7 @@ import { backupCheck } from "../../../src/cli/commands/Doctor.ts"
 import type { ScheduledBackup } from "../../../src/storage/backup/BackupNames.ts"
 import { backupName } from "../../../src/storage/backup/BackupNames.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
+import { withWall } from "../../WallClock.ts"
 
 const hourMs = 3_600_000
 const nowMs = Date.UTC(2026, 10, 29, 12)
@@ -38,12 +39,7 @@ it.effect("a clock that is set back does not make a wait longer", () =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     let backMs = 0
-    const setBack: Clock.Clock = {
-      ...clock,
-      sleep: (duration) => clock.sleep(duration),
-      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() - backMs
-    }
+    const setBack = withWall(clock, () => clock.currentTimeMillisUnsafe() - backMs)
     const fiber = yield* Effect.forkChild(sleepUntil(setBack, clock.currentTimeMillisUnsafe() + hourMs))
     yield* TestClock.adjust(hourMs / 2)
     backMs = 100 * hourMs
