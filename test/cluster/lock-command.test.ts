@@ -4,10 +4,11 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
@@ -24,6 +25,21 @@ const stubborn = (file: string, first = ""): string =>
 const next = (file: string): string =>
   `for p in $(cat ${file}); do grep -q '^State:.[^XZ]' /proc/$p/status 2>/dev/null && echo alive $p; done; echo next`
 
+/** What the system says of processes that have not ended. */
+const processesNow = (pids: ReadonlyArray<number>): string => {
+  try {
+    return execFileSync("ps", ["-o", "pid,ppid,stat,etime,wchan:20,args", "-p", pids.join()], { encoding: "utf8" })
+  } catch {
+    return "none of its processes is there"
+  }
+}
+
+/** Adds what the holder says and does to a wait that failed. */
+const describingFailures = <A, E, R>(state: Effect.Effect<string>, wait: Effect.Effect<A, E, R>) =>
+  Effect.catchDefect(wait, (defect) =>
+    Effect.flatMap(state, (text) =>
+      Effect.die(new Error(`${defect instanceof Error ? defect.message : String(defect)}\n${text}`))))
+
 /** A command that runs under a lock, once it and its child have written their ids. */
 const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number, first?: string) {
   const files = yield* FileSystem.FileSystem
@@ -31,21 +47,29 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
   yield* files.writeFileString(file, "")
   const args = ["lock", name, "--ttl", `${ttlMs}ms`, "--", "sh", "-c", stubborn(file, first)]
   const handle = yield* ChildProcess.make(process.execPath, [launcher, ...args], {
-    env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }),
+    env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList, FLAREDB_TIMEOUT_MS: "20000" }),
     extendEnv: true,
     // A session of its own: no terminal of the developer decides what happens.
     detached: true,
     stdin: "ignore",
     killSignal: "SIGKILL"
   })
-  const lines = yield* Deferred.make<string>()
-  yield* Effect.forkScoped(
-    Effect.flatMap(Stream.mkString(Stream.decodeText(handle.stderr)), (text) => Deferred.succeed(lines, text))
+  let said = ""
+  let ended = false
+  const reading = yield* Effect.forkScoped(
+    Stream.runForEach(Stream.decodeText(handle.stderr), (text) =>
+      Effect.sync(() => {
+        said += text
+      }))
   )
+  yield* Effect.forkScoped(Effect.andThen(Effect.exit(handle.exitCode), Effect.sync(() => ended = true)))
   const pids = Effect.sync(() =>
     readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "").map(Number)
   )
-  yield* Effect.repeat(pids, { until: (found) => found.length === 2, schedule: Schedule.spaced(10) })
+  /** The holder as it is now, for the message of a wait that has no end. */
+  const state = Effect.map(pids, (pids) =>
+    `flaredb ${args.slice(0, 4).join(" ")} ${ended ? "has ended" : "runs"} and said ${JSON.stringify(said)}\n` +
+    processesNow([handle.pid, ...pids]))
   yield* Effect.addFinalizer(() =>
     Effect.map(pids, (all) => {
       for (const pid of all) {
@@ -57,7 +81,10 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
       }
     })
   )
-  return { handle, file, err: Deferred.await(lines) }
+  const started = Effect.map(pids, (found) => ended || found.length === 2)
+  yield* describingFailures(state, eventually(`${name}: the command and its child have written their ids`, started))
+  if ((yield* pids).length < 2) assert.fail(yield* state)
+  return { handle, file, state, err: Effect.map(Fiber.join(reading), () => said) }
 })
 
 /** Those that end the supervisor, and the one that leaves it there without doing anything. */
@@ -74,11 +101,11 @@ it.live(
         Effect.scoped(Effect.gen(function*() {
           // The guard kills when a tenth of it is left: more than a busy machine's timers are late by.
           const ttlMs = 20_000
-          const { file, handle } = yield* holding(cluster, signal, ttlMs)
+          const { file, handle, state } = yield* holding(cluster, signal, ttlMs)
           const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
           process.kill(handle.pid, signal)
-          const { code, out } = yield* Fiber.join(waiting)
-          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
+          const { code, err, out } = yield* describingFailures(state, Fiber.join(waiting))
+          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" }, err)
         })), { concurrency: ends.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
@@ -95,9 +122,10 @@ it.live(
       const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
       yield* Effect.forEach(names, (name) =>
         Effect.scoped(Effect.gen(function*() {
-          const { file } = yield* holding(cluster, name, 8_000, "kill -STOP $PPID; ")
-          const { code, out } = yield* run(["lock", name, "--", "sh", "-c", next(file)], { env })
-          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" })
+          const { file, state } = yield* holding(cluster, name, 8_000, "kill -STOP $PPID; ")
+          const waiting = run(["lock", name, "--", "sh", "-c", next(file)], { env })
+          const { code, err, out } = yield* describingFailures(state, waiting)
+          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" }, err)
         })), { concurrency: names.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
@@ -112,11 +140,12 @@ it.live(
       const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const node = cluster.node(1)
-      const { err, file, handle } = yield* holding(cluster, "cut off", ttlMs)
+      const { err, file, handle, state } = yield* holding(cluster, "cut off", ttlMs)
       yield* node.pause
       const pausedMs = performance.now()
       const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
-      yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
+      const isGone = Effect.map(gone, (out) => out === "next\n")
+      yield* describingFailures(state, eventually("the command and its child are gone", isGone))
       const afterMs = performance.now() - pausedMs
       figure(
         `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl ${ttlMs} ms`
