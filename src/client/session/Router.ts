@@ -34,7 +34,7 @@ export class Router {
   private refusedSinceMs: number | undefined
   /** What became of the last attempt at each node, since one of them last answered as it should. */
   private readonly states = new Map<string, EndpointState>()
-  /** Why each node failed last. */
+  /** Why each node failed last, since that node last answered as it should. */
   private readonly lastErrors = new Map<string, string>()
   /** Whether any node ever answered as it should. */
   private hasAnswer = false
