@@ -36,9 +36,12 @@ const processesNow = (pids: ReadonlyArray<number>): string => {
 
 /** Adds what the holder says and does to a wait that failed. */
 const describingFailures = <A, E, R>(state: Effect.Effect<string>, wait: Effect.Effect<A, E, R>) =>
-  Effect.catchDefect(wait, (defect) =>
-    Effect.flatMap(state, (text) =>
-      Effect.die(new Error(`${defect instanceof Error ? defect.message : String(defect)}\n${text}`))))
+  Effect.catchDefect(
+    wait,
+    (defect) =>
+      Effect.flatMap(state, (text) =>
+        Effect.die(new Error(`${defect instanceof Error ? defect.message : String(defect)}\n${text}`)))
+  )
 
 /** A command that runs under a lock, once it and its child have written their ids. */
 const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number, first?: string) {
@@ -67,9 +70,12 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
     readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "").map(Number)
   )
   /** The holder as it is now, for the message of a wait that has no end. */
-  const state = Effect.map(pids, (pids) =>
-    `flaredb ${args.slice(0, 4).join(" ")} ${ended ? "has ended" : "runs"} and said ${JSON.stringify(said)}\n` +
-    processesNow([handle.pid, ...pids]))
+  const state = Effect.map(
+    pids,
+    (pids) =>
+      `flaredb ${args.slice(0, 4).join(" ")} ${ended ? "has ended" : "runs"} and said ${JSON.stringify(said)}\n` +
+      processesNow([handle.pid, ...pids])
+  )
   yield* Effect.addFinalizer(() =>
     Effect.map(pids, (all) => {
       for (const pid of all) {

@@ -146,7 +146,9 @@ const memoryChecks = (facts: MachineFacts): ReadonlyArray<Check> => {
     judge(
       "memory.limit",
       `${formatBytes(memoryBytes)} in the machine, ${group}`,
-      `at least ${formatBytes(goodMemoryBytes)} for a node, which takes up to ${formatBytes(loadedNodeBytes)} under load`,
+      `at least ${formatBytes(goodMemoryBytes)} for a node, which takes up to ${
+        formatBytes(loadedNodeBytes)
+      } under load`,
       [
         [bytes < leastMemoryBytes, "failure", advice],
         [bytes < goodMemoryBytes, "warning", advice]
@@ -156,17 +158,21 @@ const memoryChecks = (facts: MachineFacts): ReadonlyArray<Check> => {
   if (availableBytes === undefined) {
     return [...checks, unknown("memory.available", "this system has no /proc/meminfo")]
   }
-  checks.push(judge("memory.available", `${formatBytes(availableBytes)} available`, `at least ${formatBytes(lowMemoryBytes)}`, [
-    [availableBytes < lowMemoryBytes, "warning", "find out what uses it (top, press M): the kernel ends processes"]
-  ]))
+  checks.push(
+    judge("memory.available", `${formatBytes(availableBytes)} available`, `at least ${formatBytes(lowMemoryBytes)}`, [
+      [availableBytes < lowMemoryBytes, "warning", "find out what uses it (top, press M): the kernel ends processes"]
+    ])
+  )
   if (swapUsedBytes !== undefined) {
-    checks.push(judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, `at most ${formatBytes(swappedBytes)}`, [
-      [
-        swapUsedBytes > swappedBytes,
-        "warning",
-        "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
-      ]
-    ]))
+    checks.push(
+      judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, `at most ${formatBytes(swappedBytes)}`, [
+        [
+          swapUsedBytes > swappedBytes,
+          "warning",
+          "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
+        ]
+      ])
+    )
   }
   return checks
 }

@@ -138,8 +138,8 @@ export class Router {
   }
 
   /**
-   * What went wrong where, for an error message. A node that answered since it failed is not named, and an error of long
-   * ago has its age.
+   * What went wrong where, for an error message. A node that answered since it failed is not named, and an error of
+   * long ago has its age.
    */
   describe(): string {
     const nowMs = this.nowMs()

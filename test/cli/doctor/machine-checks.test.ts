@@ -54,7 +54,10 @@ const mount = (type: string, ...options: ReadonlyArray<string>) => ({ mount: { p
 describe("what a check says of a node", () => {
   it("is what was measured", () => {
     const [, most = ""] = /ten minutes of mixed load.* \d+ to (\d+) MiB a node/.exec(text("docs/performance.md")) ?? []
-    assert.strictEqual(limitOf("memory.limit"), `at least 1.0 GiB for a node, which takes up to ${most}.0 MiB under load`)
+    assert.strictEqual(
+      limitOf("memory.limit"),
+      `at least 1.0 GiB for a node, which takes up to ${most}.0 MiB under load`
+    )
   })
 
   it("is what the package asks of Node.js", () => {
