@@ -27,16 +27,6 @@ export const localNodes: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id) => ({
   httpPort: 7200 + id
 }))
 
-const portsOf = (port: "clientPort" | "peerPort" | "httpPort"): string => {
-  const ports = localNodes.map((node) => node[port])
-  return `${Math.min(...ports)} to ${Math.max(...ports)}`
-}
-
-/** Which ports nodes have unless they are given others, for a caller that is at the wrong one. */
-export const defaultPorts = `by default nodes have ports ${portsOf("clientPort")} for clients, ${
-  portsOf("peerPort")
-} for each other and ${portsOf("httpPort")} for HTTP`
-
 const portProblem = (port: number): string | undefined =>
   Number.isInteger(port) && port >= 0 && port <= 65_535 ? undefined : `${port} is not a port (0 to 65535)`
 

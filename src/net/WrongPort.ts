@@ -1,6 +1,6 @@
 /** Tells a caller what listens at a port that is not the one it wants, from the little that such a port says. */
 import { Data } from "effect"
-import { defaultPorts } from "../config/NodeAddress.ts"
+import { defaultPorts } from "../config/DefaultPorts.ts"
 
 /** What is there is not what was called. Nothing of the call was carried out. */
 export class WrongPort extends Data.TaggedError("WrongPort")<{ readonly problem: string }> {
