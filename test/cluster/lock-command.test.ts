@@ -8,7 +8,7 @@ import { Deferred, Effect, Fiber, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
-import { eventually } from "../Eventually.ts"
+import { eventually, waitMs } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
@@ -42,6 +42,10 @@ const describingFailures = <A, E, R>(state: Effect.Effect<string>, wait: Effect.
       Effect.flatMap(state, (text) =>
         Effect.die(new Error(`${defect instanceof Error ? defect.message : String(defect)}\n${text}`)))
   )
+
+/** Waits shortly less than the test has, and then says what it knows. */
+const inTime = <A, E, R>(known: () => string, wait: Effect.Effect<A, E, R>) =>
+  Effect.timeoutOrElse(wait, { duration: waitMs(), orElse: () => Effect.die(new Error(`not in time: ${known()}`)) })
 
 /** A command that runs under a lock, once it and its child have written their ids. */
 const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number, first?: string) {
@@ -128,7 +132,7 @@ it.live(
       const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
       yield* Effect.forEach(names, (name) =>
         Effect.scoped(Effect.gen(function*() {
-          const { file, state } = yield* holding(cluster, name, 8_000, "kill -STOP $PPID; ")
+          const { file, state } = yield* holding(cluster, name, 12_000, "kill -STOP $PPID; ")
           const waiting = run(["lock", name, "--", "sh", "-c", next(file)], { env })
           const { code, err, out } = yield* describingFailures(state, waiting)
           assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" }, err)
@@ -157,7 +161,8 @@ it.live(
         `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl ${ttlMs} ms`
       )
       yield* node.resume
-      assert.strictEqual(Number(yield* handle.exitCode), 1)
+      const code = yield* describingFailures(state, inTime(() => "flaredb lock has not ended", handle.exitCode))
+      assert.strictEqual(Number(code), 1)
       assert.match(
         yield* err,
         /^flaredb: no keep-alive of the lock was answered for [\d.]+m?s; sh was stopped [\d.]+m?s after/
@@ -181,13 +186,13 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
     assert.strictEqual(plain.code, 126, plain.err)
     assert.match(plain.err, /^flaredb: \/etc\/passwd cannot be run: /)
 
-    const { handle } = yield* holding(cluster, "job", 10_000)
+    const { handle, state } = yield* holding(cluster, "job", 30_000)
     const holder = `process ${handle.pid} on `
-    const late = yield* lock("job", "--timeout", "500ms", "--", "true")
+    const late = yield* lock("job", "--timeout", "5s", "--", "true")
     assert.strictEqual(late.code, 1, late.err)
     const [waits, ends] = late.err.split("\n")
     assert.include(waits, `flaredb: waiting for the lock "job"; it is held by ${holder}`)
-    assert.include(ends, `flaredb: the lock "job" was not free within 500ms; it is held by ${holder}`)
+    assert.include(ends, `flaredb: the lock "job" was not free within 5s; it is held by ${holder}`)
     const refused = yield* lock("job", "--no-wait", "--json", "--", "true")
     assert.strictEqual(refused.code, 1, refused.err)
     const { error } = JSON.parse(refused.err)
@@ -201,12 +206,13 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
     })
     const said = waiting.stderr.pipe(Stream.decodeText(), Stream.splitLines)
     const lines: Array<string> = []
-    yield* Stream.runForEach(said, (line) =>
+    const reading = Stream.runForEach(said, (line) =>
       Effect.sync(() => {
         lines.push(line)
         if (lines.length === 1) process.kill(handle.pid, "SIGTERM")
       }))
-    assert.strictEqual(Number(yield* waiting.exitCode), 0)
+    const ended = inTime(() => `the waiter said ${JSON.stringify(lines)}`, Effect.andThen(reading, waiting.exitCode))
+    assert.strictEqual(Number(yield* describingFailures(state, ended)), 0)
     assert.match(lines.join("\n"), /^flaredb: waiting for .*\nflaredb: holds the lock "job" after [\d.]+m?s$/)
   }).pipe(Effect.provide(NodeServices.layer)), 300_000)
 
@@ -243,7 +249,7 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
         if (out.includes("caught")) yield* Deferred.succeed(done, undefined)
       }))
     yield* Effect.forkScoped(Effect.ignore(reading))
-    assert.strictEqual(Number(yield* handle.exitCode), 9, out)
+    assert.strictEqual(Number(yield* inTime(() => JSON.stringify(out), handle.exitCode)), 9, out)
     assert.strictEqual(out.match(/caught/g)?.length, 1, out)
     assert.include(out, "got hello")
   }).pipe(Effect.provide(NodeServices.layer)), 300_000)
