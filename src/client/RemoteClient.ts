@@ -2,7 +2,7 @@
  * Composes the client: a pool of connections, a pipeline for each kind of operation, the services over them. Watches
  * have a pool of their own, so that a large part of one delays no other answer.
  */
-import { Context, Effect, Exit, Layer, Random, Result, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Random, Result, Scope } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { parseIdentity } from "../protocol/ClusterIdentity.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
@@ -23,6 +23,7 @@ import * as Locks from "./Lock.ts"
 import * as Pipelines from "./session/Pipelines.ts"
 import { ClientRequests, Requests } from "./session/Requests.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
 import { Router } from "./session/Router.ts"
 import * as TcpConnection from "./connection/TcpConnection.ts"
 import * as Watch from "./Watch.ts"
@@ -51,6 +52,7 @@ export const layerConnect = (
     Effect.gen(function*() {
       const client = resolve(options)
       yield* validate(client)
+      const clock = yield* Clock.Clock
       // Closes last, after what is said over the connections at the end.
       const connections = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const cluster = new KnownCluster(yield* expectedCluster(client))
@@ -60,7 +62,7 @@ export const layerConnect = (
       const watch = Watch.make({
         client,
         pool: yield* ConnectionPool.make(connect, cluster, client.connectTimeoutMs),
-        router: new Router(yield* startingAt(client.endpoints, own)),
+        router: new Router(yield* startingAt(client.endpoints, own), () => monotonicMsOf(clock)),
         keyValue
       })
       const leases = Leases.make(requests)

@@ -151,7 +151,7 @@ export class Watcher {
           : this.ask(this.opened)
       )
       if (exit._tag === "Success") {
-        this.options.router.succeeded()
+        this.options.router.succeeded(endpoint)
         this.overloads = 0
         if (exit.success !== undefined) return exit.success
         continue

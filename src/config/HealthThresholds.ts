@@ -44,6 +44,9 @@ export const healthThresholds = {
   backupHours: 26
 } as const
 
+/** A share for people. */
+export const percent = (share: number): string => `${Math.round(share * 100)} %`
+
 /** Whether a node that has to apply `lag` entries more is behind the others. */
 export const isFarBehind = (lag: number): boolean => lag > healthThresholds.lagEntries
 

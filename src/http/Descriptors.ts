@@ -27,7 +27,7 @@ const maxStoreDescriptors = 1_024
 const otherStoreDescriptors = 32
 
 /** Tables and blob files that the store keeps open where there are descriptors enough. */
-export const mostOpenTables = maxStoreDescriptors - otherStoreDescriptors
+const mostOpenTables = maxStoreDescriptors - otherStoreDescriptors
 
 /** The least that each port needs to work with three nodes and a few clients. */
 const minPeerConnections = 16
@@ -53,6 +53,10 @@ type ConnectionLimits = Pick<Limits, "maxClientConnections" | "maxHttpConnection
 const connections = ({ maxClientConnections, maxHttpConnections, maxPeerConnections }: ConnectionLimits): number =>
   clientPortConnections(maxClientConnections) + maxHttpConnections + maxPeerConnections
 
+/** Descriptors from which on no limit is lowered and the store opens all the tables that it has a use for. */
+export const wantedDescriptors = (limits: ConnectionLimits): number =>
+  processDescriptors + connections(limits) + maxStoreDescriptors
+
 /** The largest limit on clients whose port takes no more than `count` connections. */
 const clientsWithin = (count: number): number => {
   let clients = count
@@ -66,7 +70,7 @@ const clientsWithin = (count: number): number => {
  */
 export const share = (limits: Limits, available: number): Shares => {
   const forAll = available - processDescriptors
-  if (connections(limits) + maxStoreDescriptors <= forAll) return { limits, maxOpenTables: mostOpenTables }
+  if (available >= wantedDescriptors(limits)) return { limits, maxOpenTables: mostOpenTables }
   const store = Math.min(maxStoreDescriptors, Math.max(minStoreDescriptors, Math.floor(forAll / 4)))
   const maxOpenTables = store - otherStoreDescriptors
   const left = forAll - store

@@ -4,6 +4,7 @@ import { errorCode } from "../ErrorCode.ts"
 import { oneLine } from "./OneLine.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
 import { refusalIn } from "./tls/TlsRefusal.ts"
+import { undecodable, wrongPortIn } from "./WrongPort.ts"
 
 /** What the system's codes mean to the reader of the line. */
 const meanings: Readonly<Record<string, string>> = {
@@ -22,7 +23,7 @@ export const meaningOf = (code: string | undefined): string | undefined =>
   code === undefined || meanings[code] === undefined ? undefined : `${meanings[code]} (${code})`
 
 /** What comes from something else than a node. The serialization of Effect RPC has no tag for it. */
-const undecodable = /^Error decoding message/
+const decodingError = /^Error decoding message/
 
 /** What the socket's errors mean when the system gives no code. */
 const reasons: Readonly<Record<string, string>> = {
@@ -73,11 +74,13 @@ export const describeFailure = (cause: Cause.Cause<unknown>): string => {
   if (!(error instanceof Error)) return String(error)
   const refused = refusalIn(error)
   if (refused !== undefined) return refused.message
+  const wrongPort = wrongPortIn(error)
+  if (wrongPort !== undefined) return wrongPort.message
   const code = systemCode(error)
   const meaning = meaningOf(code)
   if (meaning !== undefined) return meaning
   const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
   const text = oneLine(inner.message)
-  if (undecodable.test(text)) return "what answers there is no FlareDB node, or this is another port of one"
+  if (decodingError.test(text)) return undecodable.message
   return reasons[tagOf(inner) ?? ""] ?? (text === "" ? inner.name : text)
 }

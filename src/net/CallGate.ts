@@ -30,6 +30,8 @@ export interface CallGateOptions {
   readonly answer: Answer
   /** Told of what a connection should not have done. */
   readonly report: (clientId: number, violation: ViolationKind, problem: string) => void
+  /** Ends all calls of a connection that asks for what this port does not know. */
+  readonly dismiss: (clientId: number) => void
   /** Closes a connection that did it once too often. */
   readonly closeFor: (clientId: number, violation: ViolationKind, problem: string) => void
 }
@@ -103,7 +105,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
 
   /** A call that came before `Hello`. */
   private refuse(clientId: number, { id, isNotification, tag }: RequestEncoded): void {
-    const { answer, closeFor, metrics, report } = this.options
+    const { answer, closeFor, dismiss, metrics, report } = this.options
     if (this.failures.has(tag)) metrics.answered(tag, metrics.nowMs(), "NoHello")
     const count = (this.refusals.get(clientId) ?? 0) + 1
     this.refusals.set(clientId, count)
@@ -114,7 +116,9 @@ export class CallGate<Rpcs extends Rpc.Any> {
     }
     report(clientId, "no-hello", problem)
     const exit = this.strangers.get(tag)
-    if (exit !== undefined && isNotification !== true) answer(clientId, id, exit)
+    // Who does not know it either is at the wrong port, and would wait for its answer.
+    if (exit === undefined) dismiss(clientId)
+    else if (isNotification !== true) answer(clientId, id, exit)
   }
 
   /** What is wrong with how a call was made, by any client. */

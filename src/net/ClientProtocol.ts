@@ -22,6 +22,7 @@ import type { TlsProtocol } from "./tls/TlsProtocol.ts"
 import { clientProtocol } from "./tls/TlsProtocol.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
 import { refusalOfDefect } from "./tls/TlsRefusal.ts"
+import { closedUnanswered, otherProtocol } from "./WrongPort.ts"
 
 export interface ConnectOptions {
   readonly host: string
@@ -89,7 +90,11 @@ export class ClientConnection {
     /** Between the two, what ends the connection is the handshake. */
     let inHandshake = false
     if (tls !== undefined) net.once("connect", () => inHandshake = true)
+    let isFirst = true
     net.on("data", (chunk: Buffer) => {
+      const other = isFirst ? otherProtocol(chunk) : undefined
+      isFirst = false
+      if (other !== undefined) return this.lose(openError("Unknown", other))
       const problem = this.reader.take(chunk)
       this.socket.receive(this.reader.frames())
       if (problem !== undefined) this.lose(undecodable(problem))
@@ -98,8 +103,10 @@ export class ClientConnection {
       if (this.connected) return this.lose(new Socket.SocketReadError({ cause }))
       this.lose(openError("Unknown", (inHandshake ? dialFailure(cause, protocol) : undefined) ?? cause))
     })
-    const closed = (code: number) =>
-      inHandshake && !this.connected ? openError("Unknown", closedInHandshake) : new Socket.SocketCloseError({ code })
+    const closed = (code: number) => {
+      if (inHandshake && !this.connected) return openError("Unknown", closedInHandshake)
+      return isFirst ? openError("Unknown", closedUnanswered) : new Socket.SocketCloseError({ code })
+    }
     net.once("end", () => this.lose(closed(1000)))
     net.once("close", (failed) => this.lose(closed(failed ? 1006 : 1000)))
   }

@@ -119,6 +119,12 @@ export class ServerProtocol {
     else port.socket.write(port.frames.encode({ _tag: "Exit", requestId, exit: exit as never }), onTaken)
   }
 
+  /** Ends all calls of a connection with a defect, which clients of any version read. */
+  end(clientId: number, problem: string): void {
+    const port = this.ports.get(clientId)
+    if (port !== undefined) port.socket.write(this.defectFrame(new Error(problem)))
+  }
+
   private send(clientId: number, response: FromServerEncoded): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (response._tag === "Exit") this.options.onAnswer(clientId, response.requestId)
@@ -210,11 +216,15 @@ export class ServerProtocol {
   private refusalFrame(refusal: TlsRefusal): Uint8Array {
     const known = this.refusals.get(refusal)
     if (known !== undefined) return known
-    const { serialization, tags } = this.options
-    const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
-    const frame = new Frames(serialization, tags).encode({ _tag: "Defect", defect: encode(refusalDefect(refusal)) })
+    const frame = this.defectFrame(refusalDefect(refusal))
     this.refusals.set(refusal, frame)
     return frame
+  }
+
+  private defectFrame(defect: Error): Uint8Array {
+    const { serialization, tags } = this.options
+    const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
+    return new Frames(serialization, tags).encode({ _tag: "Defect", defect: encode(defect) })
   }
 
   private handle(id: number, port: Port, frame: Uint8Array): Fiber.Fiber<void> | undefined {

@@ -36,6 +36,7 @@ import type { Remote } from "./tls/Remote.ts"
 import { countRefusals } from "./tls/RefusalCount.ts"
 import { TlsPort } from "./tls/TlsPort.ts"
 import type { TlsProtocol } from "./tls/TlsProtocol.ts"
+import { unknownThere } from "./WrongPort.ts"
 import { clientProtocol } from "./tls/TlsProtocol.ts"
 
 export interface ServeOptions<Rpcs extends Rpc.Any> {
@@ -253,6 +254,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       metrics,
       answer,
       report: (clientId, violation, problem) => violations.reportCaller(violation, clientId, problem),
+      dismiss: (clientId) => server.end(clientId, unknownThere(options.name)),
       closeFor: (clientId, violation, problem) => known.closeFor(clientId, violation, problem)
     })
     const direct = new DirectCalls(group, {

@@ -2,6 +2,7 @@
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { processSettings } from "../../src/cli/launch/ProcessSettings.ts"
+import { waitMs } from "../Eventually.ts"
 
 export interface Ran {
   readonly code: number
@@ -27,7 +28,7 @@ export interface RunOptions {
   readonly stdin?: string
 }
 
-/** Runs `flaredb` with `args` to its end. */
+/** Runs `flaredb` with `args` to its end. Dies shortly before the test's own end, and says what it has printed so far. */
 export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
   Effect.scoped(
     Effect.gen(function*() {
@@ -35,13 +36,25 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
         // Four times the default, for a machine that is busy.
         env: cleanEnv({ FLAREDB_TIMEOUT_MS: "20000", ...options.env }),
         extendEnv: true,
-        stdin: options.stdin === undefined ? "ignore" : Stream.succeed(new TextEncoder().encode(options.stdin))
+        stdin: options.stdin === undefined ? "ignore" : Stream.succeed(new TextEncoder().encode(options.stdin)),
+        forceKillAfter: "5 seconds"
       })
-      const [out, err, code] = yield* Effect.all([
-        Stream.mkString(Stream.decodeText(handle.stdout)),
-        Stream.mkString(Stream.decodeText(handle.stderr)),
-        handle.exitCode
-      ], { concurrency: "unbounded" })
-      return { code, out, err } satisfies Ran
+      const printed = { out: "", err: "" }
+      const keep = (name: "out" | "err", stream: typeof handle.stdout) =>
+        Stream.runForEach(Stream.decodeText(stream), (text) =>
+          Effect.sync(() => {
+            printed[name] += text
+          }))
+      const ended = Effect.all([keep("out", handle.stdout), keep("err", handle.stderr), handle.exitCode], {
+        concurrency: "unbounded"
+      })
+      const [, , code] = yield* Effect.timeoutOrElse(ended, {
+        duration: waitMs(),
+        orElse: () => Effect.die(new Error(`flaredb ${args.join(" ")} has not ended; it printed ${show(printed)}`))
+      })
+      return { code, ...printed } satisfies Ran
     })
   )
+
+const show = ({ err, out }: { readonly out: string; readonly err: string }): string =>
+  `${JSON.stringify(out)} and, on standard error, ${JSON.stringify(err)}`

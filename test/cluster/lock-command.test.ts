@@ -4,10 +4,11 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { eventually, waitMs } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
@@ -24,6 +25,28 @@ const stubborn = (file: string, first = ""): string =>
 const next = (file: string): string =>
   `for p in $(cat ${file}); do grep -q '^State:.[^XZ]' /proc/$p/status 2>/dev/null && echo alive $p; done; echo next`
 
+/** What the system says of processes that have not ended. */
+const processesNow = (pids: ReadonlyArray<number>): string => {
+  try {
+    return execFileSync("ps", ["-o", "pid,ppid,stat,etime,wchan:20,args", "-p", pids.join()], { encoding: "utf8" })
+  } catch {
+    return "none of its processes is there"
+  }
+}
+
+/** Adds what the holder says and does to a wait that failed. */
+const describingFailures = <A, E, R>(state: Effect.Effect<string>, wait: Effect.Effect<A, E, R>) =>
+  Effect.catchDefect(
+    wait,
+    (defect) =>
+      Effect.flatMap(state, (text) =>
+        Effect.die(new Error(`${defect instanceof Error ? defect.message : String(defect)}\n${text}`)))
+  )
+
+/** Waits shortly less than the test has, and then says what it knows. */
+const inTime = <A, E, R>(known: () => string, wait: Effect.Effect<A, E, R>) =>
+  Effect.timeoutOrElse(wait, { duration: waitMs(), orElse: () => Effect.die(new Error(`not in time: ${known()}`)) })
+
 /** A command that runs under a lock, once it and its child have written their ids. */
 const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number, first?: string) {
   const files = yield* FileSystem.FileSystem
@@ -31,21 +54,32 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
   yield* files.writeFileString(file, "")
   const args = ["lock", name, "--ttl", `${ttlMs}ms`, "--", "sh", "-c", stubborn(file, first)]
   const handle = yield* ChildProcess.make(process.execPath, [launcher, ...args], {
-    env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }),
+    env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList, FLAREDB_TIMEOUT_MS: "20000" }),
     extendEnv: true,
     // A session of its own: no terminal of the developer decides what happens.
     detached: true,
     stdin: "ignore",
     killSignal: "SIGKILL"
   })
-  const lines = yield* Deferred.make<string>()
-  yield* Effect.forkScoped(
-    Effect.flatMap(Stream.mkString(Stream.decodeText(handle.stderr)), (text) => Deferred.succeed(lines, text))
+  let said = ""
+  let ended = false
+  const reading = yield* Effect.forkScoped(
+    Stream.runForEach(Stream.decodeText(handle.stderr), (text) =>
+      Effect.sync(() => {
+        said += text
+      }))
   )
+  yield* Effect.forkScoped(Effect.andThen(Effect.exit(handle.exitCode), Effect.sync(() => ended = true)))
   const pids = Effect.sync(() =>
     readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "").map(Number)
   )
-  yield* Effect.repeat(pids, { until: (found) => found.length === 2, schedule: Schedule.spaced(10) })
+  /** The holder as it is now, for the message of a wait that has no end. */
+  const state = Effect.map(
+    pids,
+    (pids) =>
+      `flaredb ${args.slice(0, 4).join(" ")} ${ended ? "has ended" : "runs"} and said ${JSON.stringify(said)}\n` +
+      processesNow([handle.pid, ...pids])
+  )
   yield* Effect.addFinalizer(() =>
     Effect.map(pids, (all) => {
       for (const pid of all) {
@@ -57,7 +91,10 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
       }
     })
   )
-  return { handle, file, err: Deferred.await(lines) }
+  const started = Effect.map(pids, (found) => ended || found.length === 2)
+  yield* describingFailures(state, eventually(`${name}: the command and its child have written their ids`, started))
+  if ((yield* pids).length < 2) assert.fail(yield* state)
+  return { handle, file, state, err: Effect.map(Fiber.join(reading), () => said) }
 })
 
 /** Those that end the supervisor, and the one that leaves it there without doing anything. */
@@ -74,11 +111,11 @@ it.live(
         Effect.scoped(Effect.gen(function*() {
           // The guard kills when a tenth of it is left: more than a busy machine's timers are late by.
           const ttlMs = 20_000
-          const { file, handle } = yield* holding(cluster, signal, ttlMs)
+          const { file, handle, state } = yield* holding(cluster, signal, ttlMs)
           const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
           process.kill(handle.pid, signal)
-          const { code, out } = yield* Fiber.join(waiting)
-          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
+          const { code, err, out } = yield* describingFailures(state, Fiber.join(waiting))
+          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" }, err)
         })), { concurrency: ends.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
@@ -95,9 +132,10 @@ it.live(
       const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
       yield* Effect.forEach(names, (name) =>
         Effect.scoped(Effect.gen(function*() {
-          const { file } = yield* holding(cluster, name, 8_000, "kill -STOP $PPID; ")
-          const { code, out } = yield* run(["lock", name, "--", "sh", "-c", next(file)], { env })
-          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" })
+          const { file, state } = yield* holding(cluster, name, 12_000, "kill -STOP $PPID; ")
+          const waiting = run(["lock", name, "--", "sh", "-c", next(file)], { env })
+          const { code, err, out } = yield* describingFailures(state, waiting)
+          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" }, err)
         })), { concurrency: names.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
@@ -112,17 +150,19 @@ it.live(
       const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const node = cluster.node(1)
-      const { err, file, handle } = yield* holding(cluster, "cut off", ttlMs)
+      const { err, file, handle, state } = yield* holding(cluster, "cut off", ttlMs)
       yield* node.pause
       const pausedMs = performance.now()
       const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
-      yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
+      const isGone = Effect.map(gone, (out) => out === "next\n")
+      yield* describingFailures(state, eventually("the command and its child are gone", isGone))
       const afterMs = performance.now() - pausedMs
       figure(
         `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl ${ttlMs} ms`
       )
       yield* node.resume
-      assert.strictEqual(Number(yield* handle.exitCode), 1)
+      const code = yield* describingFailures(state, inTime(() => "flaredb lock has not ended", handle.exitCode))
+      assert.strictEqual(Number(code), 1)
       assert.match(
         yield* err,
         /^flaredb: no keep-alive of the lock was answered for [\d.]+m?s; sh was stopped [\d.]+m?s after/
@@ -146,13 +186,13 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
     assert.strictEqual(plain.code, 126, plain.err)
     assert.match(plain.err, /^flaredb: \/etc\/passwd cannot be run: /)
 
-    const { handle } = yield* holding(cluster, "job", 10_000)
+    const { handle, state } = yield* holding(cluster, "job", 30_000)
     const holder = `process ${handle.pid} on `
-    const late = yield* lock("job", "--timeout", "500ms", "--", "true")
+    const late = yield* lock("job", "--timeout", "5s", "--", "true")
     assert.strictEqual(late.code, 1, late.err)
     const [waits, ends] = late.err.split("\n")
     assert.include(waits, `flaredb: waiting for the lock "job"; it is held by ${holder}`)
-    assert.include(ends, `flaredb: the lock "job" was not free within 500ms; it is held by ${holder}`)
+    assert.include(ends, `flaredb: the lock "job" was not free within 5s; it is held by ${holder}`)
     const refused = yield* lock("job", "--no-wait", "--json", "--", "true")
     assert.strictEqual(refused.code, 1, refused.err)
     const { error } = JSON.parse(refused.err)
@@ -166,12 +206,13 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
     })
     const said = waiting.stderr.pipe(Stream.decodeText(), Stream.splitLines)
     const lines: Array<string> = []
-    yield* Stream.runForEach(said, (line) =>
+    const reading = Stream.runForEach(said, (line) =>
       Effect.sync(() => {
         lines.push(line)
         if (lines.length === 1) process.kill(handle.pid, "SIGTERM")
       }))
-    assert.strictEqual(Number(yield* waiting.exitCode), 0)
+    const ended = inTime(() => `the waiter said ${JSON.stringify(lines)}`, Effect.andThen(reading, waiting.exitCode))
+    assert.strictEqual(Number(yield* describingFailures(state, ended)), 0)
     assert.match(lines.join("\n"), /^flaredb: waiting for .*\nflaredb: holds the lock "job" after [\d.]+m?s$/)
   }).pipe(Effect.provide(NodeServices.layer)), 300_000)
 
@@ -208,7 +249,7 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
         if (out.includes("caught")) yield* Deferred.succeed(done, undefined)
       }))
     yield* Effect.forkScoped(Effect.ignore(reading))
-    assert.strictEqual(Number(yield* handle.exitCode), 9, out)
+    assert.strictEqual(Number(yield* inTime(() => JSON.stringify(out), handle.exitCode)), 9, out)
     assert.strictEqual(out.match(/caught/g)?.length, 1, out)
     assert.include(out, "got hello")
   }).pipe(Effect.provide(NodeServices.layer)), 300_000)

@@ -3,7 +3,8 @@
  * is written or asked here after the failure, so that no later call can be what notices it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
+import { Context, Deferred, Effect, Layer, Stream, SubscriptionRef } from "effect"
+import { TestClock } from "effect/testing"
 import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB from "rocksdb-native"
@@ -25,11 +26,14 @@ import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const clusterId = "failures"
 
-/** A node of one in `path`, and the database under it. */
-const start = Effect.fnUntraced(function*(path: string) {
+/** A node of one in `path`, and the database under it, which may have a clock of its own. */
+const start = Effect.fnUntraced(function*(path: string, storageClock: Layer.Layer<never> = Layer.empty) {
   const config = yield* Config.make({ nodeId: 1, clusterId, nodes: Config.localNodes.slice(0, 1), dataDir: path })
   const ports = Layer.mergeAll(
-    RocksStorage.layer({ path, clusterId, nodeId: 1, voters: [1], writeBufferBytes: 64 * 1024 }),
+    Layer.provide(
+      RocksStorage.layer({ path, clusterId, nodeId: 1, voters: [1], writeBufferBytes: 64 * 1024 }),
+      storageClock
+    ),
     MemoryTransport.layer(new MemoryTransport.MemoryNetwork(), NodeId(1), []),
     RaftTimer.layer({ tickMs: Config.tickMs(config) })
   )
@@ -194,9 +198,10 @@ describe("a failure that no caller waits for", () => {
             return Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
           })
       }
-      const { acknowledged, reason } = yield* start(path).pipe(Effect.provideService(FloorFile, failing))
+      const { put, reason } = yield* start(path).pipe(Effect.provideService(FloorFile, failing))
       fails = true
-      yield* acknowledged("a")
+      // The floor follows within a second, and may do so before this is carried out.
+      yield* Effect.exit(put("a"))
       assert.match(yield* reason, /write the durable floor failed .*no space left on device/)
     }))
 
@@ -214,11 +219,12 @@ describe("a failure that no caller waits for", () => {
   it.live("the disk refuses a batch of the state that memory took: the node stops at once", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
-      const { acknowledged, reason, state } = yield* start(path)
+      const { put, reason, state } = yield* start(path)
       // Rows of the commits so far are not to be what fails.
       yield* state.sync
       yield* refuseStateBatches
-      yield* acknowledged("a")
+      // Its rows are written a while after it was acknowledged, or before on a machine that is busy.
+      yield* Effect.exit(put("a"))
       assert.match(yield* reason, /^the (log|state) store: write failed .*input\/output error/)
     }))
 })
@@ -228,18 +234,21 @@ describe("an orderly stop", () => {
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
       const file = yield* FloorFile
+      const first = yield* Deferred.make<void>()
       let fails = false
       const failing: FloorFile = {
         read: file.read,
         replace: (directory, bytes) =>
           Effect.suspend(() => {
-            if (!fails) return file.replace(directory, bytes)
+            if (!fails) return Effect.tap(file.replace(directory, bytes), () => Deferred.succeed(first, undefined))
             const cause = new Error("no space left on device")
             return Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
           })
       }
       const exit = yield* Effect.gen(function*() {
-        const { acknowledged } = yield* start(path)
+        // The floor is written at the start and at the end: in between, this clock stands still.
+        const { acknowledged } = yield* start(path, TestClock.layer())
+        yield* Deferred.await(first)
         fails = true
         yield* acknowledged("a")
       }).pipe(Effect.scoped, Effect.provideService(FloorFile, failing), Effect.exit)

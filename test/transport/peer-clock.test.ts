@@ -22,10 +22,24 @@ describe("the clock of a peer", () => {
     const clock = new PeerClock()
     clock.answered(at(0), 5_001, at(2))
     for (let i = 1; i <= 5; i++) {
-      assert.deepStrictEqual(clock.answered(at(i * 100), 0, at(i * 100 + 50)), { offsetMs: 5_000, uncertaintyMs: 1 })
+      const offset = clock.answered(at(i * 100), i * 100 + 5_035, at(i * 100 + 50))
+      assert.deepStrictEqual(offset, { offsetMs: 5_000, uncertaintyMs: 1 })
     }
-    // The clock was set meanwhile.
-    assert.deepStrictEqual(clock.answered(at(600), 620, at(640)), { offsetMs: 0, uncertaintyMs: 20 })
+    assert.deepStrictEqual(clock.answered(at(600), 5_625, at(640)), { offsetMs: 5_005, uncertaintyMs: 20 })
+  })
+
+  it("that is set shows with the next answer, however slow that is", () => {
+    const clock = new PeerClock()
+    clock.answered(at(0), 5_001, at(2))
+    assert.deepStrictEqual(clock.answered(at(100), 120, at(140)), { offsetMs: 0, uncertaintyMs: 20 })
+    assert.strictEqual(clock.reachedMs(140), 120)
+    assert.deepStrictEqual(clock.answered(at(200), 3_600_230, at(260)), { offsetMs: 3_600_000, uncertaintyMs: 30 })
+    // So does this node's own one.
+    assert.deepStrictEqual(clock.answered(at(7_200_300, 300), 3_600_310, at(7_200_320, 320)), {
+      offsetMs: -3_600_000,
+      uncertaintyMs: 10
+    })
+    assert.strictEqual(clock.reachedMs(320), 3_600_310)
   })
 
   it("is not measured by this node's own clock being set during the question", () => {

@@ -6,11 +6,12 @@ import { InvalidConfig } from "../../config/ConfigProblem.ts"
 import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
 import { openCollector } from "../../http/Collector.ts"
 import * as Exposure from "../../net/Exposure.ts"
-import { failureOf } from "../output/Failure.ts"
+import { jsonFlag } from "../input/CertificateFlags.ts"
 import { nodeConfig, nodeFlags } from "../input/NodeFlags.ts"
+import { failureOf } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
-const check = Command.make("check", nodeFlags, (flags) =>
+const check = Command.make("check", { ...nodeFlags, json: jsonFlag }, ({ json, ...flags }) =>
   Effect.gen(function*() {
     const config = yield* nodeConfig(flags)
     const problems: Array<ConfigProblem> = unknownVariables(process.env).map((name) => ({
@@ -26,11 +27,12 @@ const check = Command.make("check", nodeFlags, (flags) =>
       })
     }
     if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
-    yield* Output.lines(JSON.stringify(config, null, 2))
+    yield* json ? Output.json(config) : Output.lines(JSON.stringify(config, null, 2))
   })).pipe(
     Command.withDescription(
       "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it and with " +
-        "the certificates and token that it names (exit code 2)."
+        "the certificates and token that it names (exit code 2). With --json it is one object on a line, and what is " +
+        "wrong is one in problems of the error."
     ),
     Command.withExamples([
       { command: "flaredb config check --node-id 1", description: "What flaredb start --node-id 1 would use" }

@@ -1,5 +1,5 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
-import { healthThresholds, isFarBehind, roomLevel } from "../../config/HealthThresholds.ts"
+import { healthThresholds, isFarBehind, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import type { NodeReport } from "../../protocol/NodeReport.ts"
 import { lagOf } from "../../protocol/NodeReport.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
@@ -11,7 +11,8 @@ import { judge, ok, unknown } from "../checks/Check.ts"
 import type { NodeFacts } from "./ClusterFacts.ts"
 import { minSyncs } from "./SyncProbe.ts"
 
-const { clockMs, failingClockMs, lagEntries, renewCertificateDays, tableShare } = healthThresholds
+const { clockMs, failingClockMs, lagEntries, lowRoomBytes, lowRoomShare, renewCertificateDays, tableShare } =
+  healthThresholds
 
 const majorityOf = (count: number): number => Math.floor(count / 2) + 1
 
@@ -223,7 +224,7 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   }
   const [open, most] = [page.sum("flaredb_process_open_descriptors"), page.sum("flaredb_process_max_descriptors")]
   if (open !== undefined && most !== undefined) {
-    checks.push(judge(`${name} descriptors`, `${open} of ${most} open`, "at most four fifths", [
+    checks.push(judge(`${name} descriptors`, `${open} of ${most} open`, `at most ${percent(tableShare)}`, [
       [open > tableShare * most, "warning", "raise LimitNOFILE, or find out who holds the connections"]
     ]))
   }
@@ -231,7 +232,7 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   checks.push(judge(
     `${name} tables`,
     full.length === 0 ? "none near its limit" : full.map((f) => `${f.table} ${f.entries} of ${f.limit}`).join(", "),
-    "at most four fifths of each limit",
+    `at most ${percent(tableShare)} of each limit`,
     [[full.length > 0, "warning", "docs/limits.md says what each limit is for and what happens there"]]
   ))
   if (page.sum("flaredb_insecure") === 1) {
@@ -251,7 +252,7 @@ const roomChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   return [judge(
     `${nodeName(node)} room`,
     `${formatBytes(diskFreeBytes)} of ${formatBytes(diskBytes)} free`,
-    "1 GiB and 15 % of the disk",
+    `${formatBytes(lowRoomBytes)} and ${percent(lowRoomShare)} of the disk`,
     [
       [level === "critical", "failure", advice],
       [level === "low", "warning", advice]

@@ -1,7 +1,7 @@
 /** What is wrong with a machine for a node, from the facts that were read of it. */
-import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
+import { healthThresholds, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
-import { minDescriptors, mostOpenTables, share } from "../../http/Descriptors.ts"
+import { minDescriptors, wantedDescriptors } from "../../http/Descriptors.ts"
 import { formatBytes } from "../output/Progress.ts"
 import type { Check } from "../checks/Check.ts"
 import { judge, unknown } from "../checks/Check.ts"
@@ -10,7 +10,7 @@ import { mountCheck } from "./Mounts.ts"
 import type { SyncTimes } from "./SyncProbe.ts"
 import { minSyncs, pieceBytes } from "./SyncProbe.ts"
 
-const { goodSyncMs, lowRoomBytes, slowSyncMs } = healthThresholds
+const { goodSyncMs, lowRoomBytes, lowRoomShare, slowSyncMs } = healthThresholds
 
 /** No disk is faster. Something between says that it was written. */
 const unrealSyncMs = 0.01
@@ -59,7 +59,8 @@ const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Ch
     `${formatBytes(room.freeBytes)} of ${formatBytes(room.totalBytes)} free at ${folder}, the node has ${
       dataBytes === undefined ? "what this user may not read" : formatBytes(dataBytes)
     }`,
-    `15 % of the disk, and ${formatBytes(wanted)}: 1 GiB, and twice what the node has, for a state that replaces it`,
+    `${percent(lowRoomShare)} of the disk, and ${formatBytes(wanted)}: ${formatBytes(lowRoomBytes)}, and twice what ` +
+      "the node has, for a state that replaces it",
     [
       [level === "critical", "failure", advice],
       [level === "low" || room.freeBytes < wanted, "warning", advice]
@@ -72,8 +73,8 @@ const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Ch
     judge(
       "disk.files",
       `${room.freeFiles} of ${room.totalFiles} files can still be made`,
-      "at least 10,000",
-      [[room.freeFiles < 10_000, "warning", "remove files of other programs: without inodes no log can be begun"]]
+      `at least ${lowFiles}`,
+      [[room.freeFiles < lowFiles, "warning", "remove files of other programs: without inodes no log can be begun"]]
     )
   ]
 }
@@ -101,58 +102,77 @@ const preloadCheck = ({ preloaded }: MachineFacts): Check =>
     ]]
   )
 
-/** With fewer than this, a node runs with fewer connections than its limits say. */
-const hasAll = (available: number): boolean => {
-  const { limits, maxOpenTables } = share(defaultLimits, available)
-  return limits === defaultLimits && maxOpenTables === mostOpenTables
-}
-
-const descriptorsCheck = ({ descriptors }: MachineFacts): Check =>
-  descriptors === undefined
+const descriptorsCheck = ({ descriptors }: MachineFacts): Check => {
+  const wanted = wantedDescriptors(defaultLimits)
+  return descriptors === undefined
     ? unknown("limits.descriptors", "this system has no /proc; see ulimit -n")
     : judge(
       "limits.descriptors",
       `${descriptors} for this process; a service has its own (LimitNOFILE)`,
-      "enough for all connections of the default limits, 8,192 and more",
+      `at least ${wanted}, for all connections of the default limits`,
       [
         [descriptors < minDescriptors, "failure", `a node needs ${minDescriptors}; raise ulimit -n or LimitNOFILE`],
-        [!hasAll(descriptors), "warning", "a node lowers its limits on connections; raise ulimit -n or LimitNOFILE"]
+        [
+          descriptors < wanted,
+          "warning",
+          "a node lowers its limits on connections; raise ulimit -n or LimitNOFILE"
+        ]
       ]
     )
+}
 
-/** A node under load has up to 340 MiB (`docs/performance.md`), and the system needs some too. */
-const leastMemoryBytes = 512 * 1024 ** 2
-const goodMemoryBytes = 1024 ** 3
+const mib = 1024 ** 2
+
+/** The most that a node took in ten minutes of mixed load. A test compares it with `docs/performance.md`. */
+const loadedNodeBytes = 336 * mib
+
+/** The system needs some memory too. */
+const leastMemoryBytes = 512 * mib
+const goodMemoryBytes = 1024 * mib
+
+/** Available and swapped memory from which on a node is in danger of stalls, or of being ended by the kernel. */
+const lowMemoryBytes = 256 * mib
+const swappedBytes = 64 * mib
+
+/** Inodes that a node may need soon: each table and each log takes one. */
+const lowFiles = 10_000
 
 const memoryChecks = (facts: MachineFacts): ReadonlyArray<Check> => {
   const { availableBytes, groupLimitBytes, memoryBytes, swapUsedBytes } = facts
   const bytes = Math.min(memoryBytes, groupLimitBytes ?? Infinity)
+  const advice = `give the machine or the container ${formatBytes(goodMemoryBytes)} or more`
   const group = groupLimitBytes === undefined ? "no limit of a control group" : `limit ${formatBytes(groupLimitBytes)}`
   const checks = [
     judge(
       "memory.limit",
       `${formatBytes(memoryBytes)} in the machine, ${group}`,
-      "at least 1 GiB for a node; 340 MiB were measured under load",
+      `at least ${formatBytes(goodMemoryBytes)} for a node, which takes up to ${
+        formatBytes(loadedNodeBytes)
+      } under load`,
       [
-        [bytes < leastMemoryBytes, "failure", "give the machine or the container 1 GiB or more"],
-        [bytes < goodMemoryBytes, "warning", "give the machine or the container 1 GiB or more"]
+        [bytes < leastMemoryBytes, "failure", advice],
+        [bytes < goodMemoryBytes, "warning", advice]
       ]
     )
   ]
   if (availableBytes === undefined) {
     return [...checks, unknown("memory.available", "this system has no /proc/meminfo")]
   }
-  checks.push(judge("memory.available", `${formatBytes(availableBytes)} available`, "at least 256 MiB", [
-    [availableBytes < 256 * 1024 ** 2, "warning", "find out what uses it (top, press M): the kernel ends processes"]
-  ]))
+  checks.push(
+    judge("memory.available", `${formatBytes(availableBytes)} available`, `at least ${formatBytes(lowMemoryBytes)}`, [
+      [availableBytes < lowMemoryBytes, "warning", "find out what uses it (top, press M): the kernel ends processes"]
+    ])
+  )
   if (swapUsedBytes !== undefined) {
-    checks.push(judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, "at most 64 MiB", [
-      [
-        swapUsedBytes > 64 * 1024 ** 2,
-        "warning",
-        "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
-      ]
-    ]))
+    checks.push(
+      judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, `at most ${formatBytes(swappedBytes)}`, [
+        [
+          swapUsedBytes > swappedBytes,
+          "warning",
+          "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
+        ]
+      ])
+    )
   }
   return checks
 }

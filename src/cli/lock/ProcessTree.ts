@@ -112,16 +112,25 @@ const killedMs = 2_000
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Ends all processes of the command: by SIGKILL once `killAt`, a time of `performance.now()`, has come. */
+/**
+ * Ends all processes of the command: by SIGKILL once `killAt`, a time of `performance.now()`, has come. Gives up only
+ * those that it has killed: this process may be stopped, or have no processor, until long after that time.
+ */
 export const endAll = async (root: Root | undefined, mark: string, killAt: () => number): Promise<void> => {
+  /** When each process was killed first. */
+  const killedAtMs = new Map<number, number>()
   let emptyLooks = 0
   // One that is being started while it is looked may be missed once.
   while (emptyLooks < 2) {
-    const now = performance.now()
-    if (now > killAt() + killedMs) return
     const processes = processesOf(root, mark)
     emptyLooks = processes.length === 0 ? emptyLooks + 1 : 0
-    if (now >= killAt()) send(processes, "SIGKILL")
-    await pause(processes.length === 0 || now >= killAt() ? 5 : lookMs)
+    const nowMs = performance.now()
+    const isDue = nowMs >= killAt()
+    if (isDue && processes.length > 0) {
+      if (processes.every((pid) => nowMs - (killedAtMs.get(pid) ?? nowMs) > killedMs)) return
+      send(processes, "SIGKILL")
+      for (const pid of processes) if (!killedAtMs.has(pid)) killedAtMs.set(pid, nowMs)
+    }
+    await pause(processes.length === 0 || isDue ? 5 : lookMs)
   }
 }

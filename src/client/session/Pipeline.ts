@@ -225,7 +225,7 @@ export class Pipeline implements Submitter<PipelineError> {
       pauseMs = Math.max(pauseMs, isShort(result) ? overloadedPauseMs : this.router.pauseMs)
       again.push(operation)
     }
-    if (settled) this.router.succeeded()
+    if (settled) this.router.succeeded(endpoint)
     // What was late is being repeated already.
     if (again.length === 0 || isLate && this.mayRepeat) ended()
     else this.repeat(again, pauseMs, ended)

@@ -46,6 +46,7 @@ export const make: (
   options: PipelinesOptions
 ) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, { readAt, sessions }) {
   const clock = yield* Clock.Clock
+  const nowMs = () => monotonicMsOf(clock)
   const microtask = yield* Microtask
   const scope = yield* Effect.scope
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
@@ -65,14 +66,14 @@ export const make: (
       client,
       pool,
       deadlines,
-      nowMs: () => monotonicMsOf(clock),
+      nowMs,
       microtask,
       fork: (work) => void runFork(Effect.forkIn(work, scope, { startImmediately: true }))
     })
     all.push(made)
     return made
   }
-  const toLeader = new Router(client.endpoints)
+  const toLeader = new Router(client.endpoints, nowMs)
   const writeTo: PipelineOptions["call"] = (connection, commands, done, traces) =>
     connection.write(commands, done, traces)
   const repeatable = pipeline({ router: toLeader, kind: "repeatable write", call: writeTo })
@@ -93,7 +94,7 @@ export const make: (
       kind: "read",
       call: (connection, queries, done, traces) => connection.read(queries, consistency, from, done, traces)
     })
-  const toAny = new Router(rotatedTo(client.endpoints, readAt))
+  const toAny = new Router(rotatedTo(client.endpoints, readAt), nowMs)
   const reads = {
     linearizable: {
       leader: readPipeline("linearizable", "leader", toLeader),

@@ -24,6 +24,23 @@ export const endpointStateOf = (error: unknown): EndpointState => {
   return error instanceof ConnectionLost && error.refused === true ? "refused" : "silent"
 }
 
+interface DatedError {
+  readonly reason: string
+  readonly atMs: number
+}
+
+/** From so many milliseconds on an error is shown with its age: the node was hardly asked since. */
+const oldErrorMs = 60_000
+
+/** How long ago it was, in whole minutes, hours or days; empty for an error of now. */
+const ageText = (ageMs: number): string => {
+  const minutes = Math.floor(ageMs / 60_000)
+  if (ageMs < oldErrorMs) return ""
+  if (minutes < 120) return ` (${minutes} min ago)`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? ` (${hours} h ago)` : ` (${Math.floor(hours / 24)} d ago)`
+}
+
 export class Router {
   private readonly endpoints: ReadonlyArray<Endpoint>
   private current: Endpoint
@@ -34,12 +51,16 @@ export class Router {
   private refusedSinceMs: number | undefined
   /** What became of the last attempt at each node, since one of them last answered as it should. */
   private readonly states = new Map<string, EndpointState>()
-  /** Why each node failed last. */
-  private readonly lastErrors = new Map<string, string>()
+  /** Why each node failed last and when, since that node last answered as it should. */
+  private readonly lastErrors = new Map<string, DatedError>()
   /** Whether any node ever answered as it should. */
   private hasAnswer = false
 
-  constructor(endpoints: ReadonlyArray<Endpoint>) {
+  private readonly nowMs: () => number
+
+  /** `nowMs` is a time that never goes back. */
+  constructor(endpoints: ReadonlyArray<Endpoint>, nowMs: () => number) {
+    this.nowMs = nowMs
     const [first] = endpoints
     if (first === undefined) throw new RangeError("a client needs at least one endpoint")
     this.endpoints = endpoints
@@ -52,7 +73,8 @@ export class Router {
   }
 
   /** The node answered as it should. */
-  succeeded(): void {
+  succeeded(endpoint: Endpoint): void {
+    this.lastErrors.delete(formatEndpoint(endpoint))
     this.failures = 0
     this.refusedSinceMs = undefined
     this.hasAnswer = true
@@ -65,7 +87,7 @@ export class Router {
    */
   failed(endpoint: Endpoint, reason: string, state: EndpointState = "silent"): void {
     this.states.set(formatEndpoint(endpoint), state)
-    this.lastErrors.set(formatEndpoint(endpoint), reason)
+    this.lastErrors.set(formatEndpoint(endpoint), { reason, atMs: this.nowMs() })
     if (endpoint !== this.current) return
     this.failures += 1
     this.current = this.endpoints[this.next % this.endpoints.length] as Endpoint
@@ -80,7 +102,7 @@ export class Router {
     const name = formatEndpoint(leader)
     if (name === formatEndpoint(endpoint)) return this.failed(endpoint, reason, "answered")
     this.states.set(formatEndpoint(endpoint), "answered")
-    this.lastErrors.set(formatEndpoint(endpoint), reason)
+    this.lastErrors.set(formatEndpoint(endpoint), { reason, atMs: this.nowMs() })
     this.failures += 1
     this.current = this.endpoints.find((known) => formatEndpoint(known) === name) ?? leader
   }
@@ -115,16 +137,28 @@ export class Router {
     return rounds === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(rounds - 1, 10))
   }
 
-  /** What went wrong where, for an error message. */
+  /**
+   * What went wrong where, for an error message. A node that answered since it failed is not named, and an error of
+   * long ago has its age.
+   */
   describe(): string {
+    const nowMs = this.nowMs()
     const names = this.endpoints.map(formatEndpoint)
     const errors = describeEndpointErrors(names.flatMap((endpoint) => {
-      const reason = this.lastErrors.get(endpoint)
-      return reason === undefined ? [] : [{ endpoint, reason }]
+      const error = this.lastErrors.get(endpoint)
+      return error === undefined ? [] : [{ endpoint, reason: error.reason + ageText(nowMs - error.atMs) }]
     }))
-    // Before the first answer, a node without an error is one that said nothing, or that there was no time to ask.
-    const silent = errors !== "" && this.hasAnswer ? [] : names.filter((endpoint) => !this.lastErrors.has(endpoint))
+    const silent = this.silent.map(formatEndpoint)
     return [errors, silent.length === 0 ? "" : `no answer from ${silent.join(", ")}`]
       .filter((part) => part !== "").join("; ")
+  }
+
+  /** The nodes of which only silence is known. */
+  private get silent(): ReadonlyArray<Endpoint> {
+    const hasError = (endpoint: Endpoint) => this.lastErrors.has(formatEndpoint(endpoint))
+    // Before the first answer, a node without an error is one that said nothing, or that there was no time to ask.
+    if (!this.hasAnswer) return this.endpoints.filter((endpoint) => !hasError(endpoint))
+    // Later on, the one that is asked now answered before, or never failed; the others were not asked.
+    return this.failures === 0 && !hasError(this.current) ? [this.current] : []
   }
 }

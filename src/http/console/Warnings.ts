@@ -1,5 +1,5 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
-import { healthThresholds, isFarBehind, roomLevel } from "../../config/HealthThresholds.ts"
+import { healthThresholds, isFarBehind, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
 
@@ -7,8 +7,6 @@ import type { Warning } from "./Warning.ts"
 const maxSlowSyncs = 3
 
 type Sample = Omit<ClusterSample, "warnings">
-
-const percent = (share: number): string => `${Math.round(share * 100)} %`
 
 const nameOf = ({ endpoint, nodeId }: NodeSample): string => nodeId === null ? endpoint : `Node ${nodeId}`
 

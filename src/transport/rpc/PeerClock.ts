@@ -5,7 +5,7 @@
  */
 import type { ClockDifference } from "../PeerTransport.ts"
 
-/** Answers that are remembered. A clock that is set shows once this many have come. */
+/** Answers that are remembered: clocks run apart, so what an older one says is known less well. */
 const remembered = 6
 
 /** Both clocks of this node, in milliseconds. */
@@ -19,16 +19,24 @@ interface Answer extends ClockDifference {
   readonly aheadOfMonotonicMs: number
 }
 
+/** Whether both hold of the same two clocks: what they differ by is within what their round trips hide. */
+const agree = (one: Answer, other: Answer): boolean => {
+  const hiddenMs = one.uncertaintyMs + other.uncertaintyMs
+  return Math.abs(one.offsetMs - other.offsetMs) <= hiddenMs &&
+    Math.abs(one.aheadOfMonotonicMs - other.aheadOfMonotonicMs) <= hiddenMs
+}
+
 export class PeerClock {
-  private readonly answers: Array<Answer> = []
+  private answers: Array<Answer> = []
 
   /** A question asked at `asked` was answered with `peerMs`, at `answered`. */
   answered(asked: LocalTime, peerMs: number, answered: LocalTime): ClockDifference {
     const uncertaintyMs = Math.max(0, answered.monotonicMs - asked.monotonicMs) / 2
     const offsetMs = peerMs - (asked.wallMs + uncertaintyMs)
     const aheadOfMonotonicMs = peerMs - (asked.monotonicMs + uncertaintyMs)
-    this.answers.push({ offsetMs, uncertaintyMs, aheadOfMonotonicMs })
-    if (this.answers.length > remembered) this.answers.shift()
+    const answer = { offsetMs, uncertaintyMs, aheadOfMonotonicMs }
+    // A clock was set since an answer that contradicts this one.
+    this.answers = [...this.answers.slice(1 - remembered).filter((earlier) => agree(earlier, answer)), answer]
     return this.best as ClockDifference
   }
 
@@ -54,7 +62,7 @@ export class PeerClock {
 
   /** The connection has ended: the peer may come back on another machine. */
   forget(): void {
-    this.answers.length = 0
+    this.answers = []
   }
 }
 

@@ -1,7 +1,8 @@
 /** What doctor says of machines that were made up, and of this one's disk. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { byUrgency } from "../../../src/cli/checks/Check.ts"
 import { machineChecks } from "../../../src/cli/doctor/MachineChecks.ts"
 import type { MachineFacts } from "../../../src/cli/doctor/MachineFacts.ts"
@@ -9,6 +10,8 @@ import { groupLimitFiles } from "../../../src/cli/doctor/MachineFacts.ts"
 import { mountAt } from "../../../src/cli/doctor/Mounts.ts"
 import type { SyncTimes } from "../../../src/cli/doctor/SyncProbe.ts"
 import { maxSyncs, probeSyncs, timesOf } from "../../../src/cli/doctor/SyncProbe.ts"
+import { defaultLimits } from "../../../src/config/Limits.ts"
+import { share } from "../../../src/http/Descriptors.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 
 const gib = 1024 ** 3
@@ -42,7 +45,35 @@ const found = (facts: Partial<MachineFacts>, syncs: SyncTimes | string = fast): 
       .map(({ name, status }) => [name, status])
   )
 
+const limitOf = (name: string): string => machineChecks(good, fast).find((check) => check.name === name)?.limit ?? ""
+
+const text = (path: string): string => readFileSync(join(import.meta.dirname, "../../..", path), "utf8")
+
 const mount = (type: string, ...options: ReadonlyArray<string>) => ({ mount: { point: "/data", type, options } })
+
+describe("what a check says of a node", () => {
+  it("is what was measured", () => {
+    const [, most = ""] = /ten minutes of mixed load.* \d+ to (\d+) MiB a node/.exec(text("docs/performance.md")) ?? []
+    assert.strictEqual(
+      limitOf("memory.limit"),
+      `at least 1.0 GiB for a node, which takes up to ${most}.0 MiB under load`
+    )
+  })
+
+  it("is what the package asks of Node.js", () => {
+    const { engines } = JSON.parse(text("package.json"))
+    assert.strictEqual(`>=${limitOf("version.node").replace(" or later", ".0")}`, engines.node)
+    assert.include(text("bin/flaredb.js"), `flaredb needs Node.js ${limitOf("version.node")}`)
+  })
+
+  it("is how many descriptors its default limits take, to one", () => {
+    const [, wanted = ""] = /^at least (\d+),/.exec(limitOf("limits.descriptors")) ?? []
+    assert.deepStrictEqual(found({ descriptors: Number(wanted) }), {})
+    assert.deepStrictEqual(found({ descriptors: Number(wanted) - 1 }), { "limits.descriptors": "warning" })
+    const { limits } = share(defaultLimits, Number(wanted) - 1)
+    assert.notDeepEqual(limits, defaultLimits)
+  })
+})
 
 describe("a machine", () => {
   it("that is as it should be is ok in everything", () => assert.deepStrictEqual(found({}), {}))

@@ -254,7 +254,7 @@ describe("a handshake", () => {
 
   it.live("that is refused leaves the caller the time to read why, and no more", () =>
     Effect.gen(function*() {
-      const { port } = yield* whoPort(portTls(nodeMaterial, "required"), limits)
+      const { port } = yield* whoPort(portTls(nodeMaterial, "required"), { ...limits, maxHandshakeMs: 3_000 })
       const raw = yield* socketOf(() => connectTcp({ host, port, allowHalfOpen: true }))
       const { ca } = contextOptions(alice)
       const socket = yield* socketOf(() => connectTls({ socket: raw, ca, ALPNProtocols: [clientProtocol.name] }))

@@ -117,6 +117,23 @@ describe("config check", () => {
       })
     }).pipe(Effect.provide(NodeServices.layer)))
 
+  it.live("with --json prints it as one object on a line, and all that is wrong with it as one error", () =>
+    Effect.gen(function*() {
+      const args = ["config", "check", "--node-id", "2"]
+      const { code, err, out } = yield* run([...args, "--json"])
+      assert.strictEqual(code, 0, err)
+      assert.match(out, /^\{.*\}\n$/)
+      assert.deepStrictEqual(JSON.parse(out), JSON.parse((yield* run(args)).out))
+      const wrong = yield* run([...args, "--json", "--heartbeat-ms", "0", "--cluster-id", "a b"])
+      assert.deepInclude({ code: wrong.code, out: wrong.out }, { code: 2, out: "" })
+      const { error } = JSON.parse(wrong.err)
+      assert.deepInclude(error, { tag: "InvalidConfig", exitCode: 2 })
+      assert.sameMembers(error.problems.map(({ field }: { readonly field: string }) => field), [
+        "clusterId",
+        "heartbeatMs"
+      ])
+    }).pipe(Effect.provide(NodeServices.layer)))
+
   it.live("takes every limit as a flag", () =>
     Effect.gen(function*() {
       const limits = Object.fromEntries(limitNames.map((name) => [name, defaultLimits[name] - 1]))
