@@ -40,11 +40,11 @@ const hashesOfThread = async (world: WorldName, seeds: ReadonlyArray<number>): P
   }
 }
 
-describe("traces of the same seeds", { timeout: 180_000 }, () => {
+describe("traces of the same seeds", { timeout: 120_000 }, () => {
   const some: Readonly<Record<WorldName, ReadonlyArray<number>>> = {
     cores: [1, 2, 3, 4, 5, 6, 7, 8],
-    nodes: [1, 2, 3, 4],
-    actors: [1, 2, 153]
+    nodes: [1, 2],
+    actors: [1, 153]
   }
   for (const [name, seeds] of Object.entries(some) as ReadonlyArray<[WorldName, ReadonlyArray<number>]>) {
     it(`of ${name} are equal in another order, and in another thread`, async () => {
