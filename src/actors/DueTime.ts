@@ -1,5 +1,5 @@
 /**
- * The time by which messages become due. `deliverAt`, a cron schedule and the end of a sleep are moments of the clock
+ * The time by which messages become due. `deliverAt`, a cron schedule and the end of a sleep are times of the clock
  * on the wall, so what most of the nodes' clocks have reached counts. A process whose own clock is wrong delivers on
  * time, and so does a cluster that stood still for a night: the log's clock would be behind by that night, for good.
  *

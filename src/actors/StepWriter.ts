@@ -54,7 +54,7 @@ export class Sharing {
   }
 }
 
-/** What is listed of a step, and the moment of it. */
+/** What is listed of a step, and its time. */
 export interface Listed {
   readonly text: string
   readonly ms: number

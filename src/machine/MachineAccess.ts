@@ -5,7 +5,7 @@
  * say who they are.
  *
  * Everything here is synchronous, reads the applied state of this node, and is asked again for every call: a role that
- * is taken away counts on open connections from the moment at which this node applies it.
+ * is taken away no longer counts on open connections as soon as this node applies the change.
  */
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { NotLeader, Unauthorized, Unavailable } from "../FlareDbError.ts"

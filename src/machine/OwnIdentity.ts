@@ -4,7 +4,6 @@
  * command that looks like one is refused.
  */
 import { Context, Deferred, Effect, Exit, Layer, Result } from "effect"
-import { randomBytes } from "node:crypto"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import {
   decodeIdentityEntry,
@@ -15,6 +14,7 @@ import {
   identityRowKey
 } from "../protocol/ClusterIdentity.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
+import { RandomBytes } from "../RandomBytes.ts"
 import type { Entry } from "../raft/Types.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -22,13 +22,8 @@ import { corrupt } from "./KvLoader.ts"
 import * as OwnLevel from "./OwnLevel.ts"
 import { StateMachine } from "./StateMachine.ts"
 
-/** Where the 16 random bytes of a new identity come from. A simulation replaces it to stay reproducible. */
-export const IdentitySource: Context.Reference<Effect.Effect<Uint8Array>> = Context.Reference<
-  Effect.Effect<Uint8Array>
->(
-  "flaredb/machine/IdentitySource",
-  { defaultValue: () => Effect.sync(() => randomBytes(16)) }
-)
+/** Bytes of an identity. */
+const identityBytes = 16
 
 export class OwnIdentity extends Context.Service<OwnIdentity, {
   /** The identity; `undefined` until this node has applied it, from its log or in a snapshot. */
@@ -54,7 +49,7 @@ const reserved = new InvalidArgument({
 const make = Effect.gen(function*() {
   const store = yield* StateStore
   const machine = yield* StateMachine
-  const proposal = encodeIdentityEntry(identityOfBytes(yield* yield* IdentitySource))
+  const proposal = encodeIdentityEntry(identityOfBytes((yield* RandomBytes)(identityBytes)))
   const known = yield* Deferred.make<ClusterIdentity>()
   let current: ClusterIdentity | undefined
 

@@ -58,7 +58,7 @@ export interface RowMachine<Command, Query> {
 
   readonly decodeQuery: (bytes: Uint8Array) => Query | InvalidArgument
 
-  /** Answers a query from one moment of the rows. `timeMs` is the clock of that moment. */
+  /** Answers a query from one state of the rows. `timeMs` is the timestamp of that state. */
   readonly query: (view: StateView, query: Query, timeMs: number) => Effect.Effect<Uint8Array, StorageError>
 
   /**

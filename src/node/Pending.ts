@@ -62,12 +62,12 @@ export class Pending {
   /** Queries admitted and not released yet, for the limit on them. */
   waitingQueries = 0
 
-  /** Counts a submission in, from the moment it is put into the inbox. */
+  /** Counts a submission in, from when it is put into the inbox. */
   admit(submission: Submission): void {
     this.waitingCommands += submission.open
   }
 
-  /** Counts queries in, from the moment they are put into the inbox. */
+  /** Counts queries in, from when they are put into the inbox. */
   admitRead(group: ReadGroup): void {
     this.waitingQueries += group.count
   }

@@ -1,5 +1,5 @@
 /**
- * The time on the wall, as most of the voters have it. Nothing of Raft rests on it. What is due at a moment that people
+ * The time on the wall, as most of the voters have it. Nothing of Raft rests on it. What is due at a time that people
  * name does (`actors/DueTime.ts`): the log's clock stands still while no node leads, and stays behind by that.
  */
 import { majority } from "../raft/Quorum.ts"

@@ -241,7 +241,7 @@ export const receiveReadIndexResponse = (raft: Raft, message: ReadIndexResponse)
 }
 
 /**
- * The link to the leader broke, as it does the moment a leader's process dies: this node trusts it no more, and
+ * The link to the leader broke, as it does when a leader's process dies: this node trusts it no more, and
  * campaigns after a short wait. The wait is random, because the other follower sees the same, and the new timeout stays
  * between the shortest and the longest one of the settings. A leader that lives sets the clock back with its next word.
  * Where only this node lost it, the others still trust it and give no pre-vote. (thesis §4.2.3, §9.6)

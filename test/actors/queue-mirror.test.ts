@@ -1,7 +1,7 @@
 /** What a consumer knows of a queue, against the queue itself: whatever comes late, early or in between, it ends up right. */
 import { assert, describe, it } from "@effect/vitest"
 import type { QueueRow } from "../../src/actors/persistence/queue/Layout.ts"
-import { momentOfPlace, placeOf } from "../../src/actors/persistence/queue/Layout.ts"
+import { dueMsOfPlace, placeOf } from "../../src/actors/persistence/queue/Layout.ts"
 import { Mirror } from "../../src/actors/persistence/queue/Mirror.ts"
 
 type Told = QueueRow | { readonly place: string; readonly removed: number }
@@ -98,21 +98,21 @@ describe("the mirror of a queue", () => {
     mirror.read(Array.from({ length: 12 }, (_, i) => row(placeOf(i, i, "a"), i + 1)), false)
     return mirror
   }
-  const moments = (rows: ReadonlyArray<QueueRow>) => rows.map(({ place }) => momentOfPlace(place))
+  const dueTimes = (rows: ReadonlyArray<QueueRow>) => rows.map(({ place }) => dueMsOfPlace(place))
 
   it("gives the first free rows, and the share of its rank where others consume too", () => {
     const mirror = full()
     mirror.claimerCame("a")
-    assert.deepEqual(moments(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
+    assert.deepEqual(dueTimes(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
     mirror.claimerCame("b")
-    assert.deepEqual(moments(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
-    assert.deepEqual(moments(mirror.due("b", 0, 3, () => false).rows), [3, 4, 5])
+    assert.deepEqual(dueTimes(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
+    assert.deepEqual(dueTimes(mirror.due("b", 0, 3, () => false).rows), [3, 4, 5])
     mirror.put(row(placeOf(1, 1, "a"), 50, "b"))
     mirror.put(row(placeOf(2, 2, "a"), 51, "gone"))
     const taken = placeOf(0, 0, "a")
-    assert.deepEqual(moments(mirror.due("a", 0, 3, (place) => place === taken).rows), [2, 3, 4])
+    assert.deepEqual(dueTimes(mirror.due("a", 0, 3, (place) => place === taken).rows), [2, 3, 4])
     mirror.claimerWent("b")
-    assert.deepEqual(moments(mirror.due("a", 0, 3, (place) => place === taken).rows), [1, 2, 3])
+    assert.deepEqual(dueTimes(mirror.due("a", 0, 3, (place) => place === taken).rows), [1, 2, 3])
   })
 
   it("does not take a row back that is gone, whatever a late watch tells", () => {

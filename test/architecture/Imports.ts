@@ -47,6 +47,7 @@ const leaves = new Set([
   "Monotonic.ts",
   "PackageMissing.ts",
   "Printable.ts",
+  "RandomBytes.ts",
   "RepeatedName.ts",
   "SecretFile.ts",
   "Version.ts",

@@ -146,6 +146,12 @@ export const banned: ReadonlyArray<readonly [word: RegExp, instead: string]> = [
   [/\boffer(?:s|ed)? (?:a|the) snapshots?\b/i, "asks to send a snapshot"]
 ]
 
+/** What documents may say, and comments and texts of the sources may not: there something more exact is meant. */
+export const bannedInSources: typeof banned = [...banned, [
+  /\bmoments?\b/i,
+  "time, timestamp, revision, log position, when"
+]]
+
 /** Names that were words of this code alone, and the ones to use. Fences are those of locks and shards, in `actors/`. */
 export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string, allowed?: RegExp]> = [
   [/^(?:standing|Standing|newcomer)$/, "membership, MembershipRole"],
@@ -163,7 +169,7 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
     "index, commandIndex",
     /^(?:protocol\/|server\/BatchAnswers|client\/connection\/TcpConnection|client\/session\/CallTraces|node\/OperationSpans|storage\/rocksdb\/KeyFilter)/
   ],
-  [/^(?:Moments?|NoSuchMoment|exportBehind)$/, "ApplyContext, RecoveryTarget, marker, exportAtMarker"],
+  [/^exportBehind$|[mM]oment/, "timeMs, timestampMs, ApplyContext, RecoveryTarget, marker, exportAtMarker"],
   [/^(?:doubt(?:ed|ful|s)?|isDoubtful)$/, "ambiguous, markAmbiguous", /^actors\//],
   [/^armed$/, "alarmTicks, ready"],
   [/^(?:[tT]roubles?|describeTroubles)$/, "EndpointErrors, lastErrors"],
@@ -172,9 +178,9 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
 ]
 
 /** The lines of a text that have a banned word, as `line: word`. */
-export const bannedWords = (text: string): ReadonlyArray<string> => {
+export const bannedWords = (text: string, words = banned): ReadonlyArray<string> => {
   // Most texts have none, and are read once for each word.
-  const inText = banned.filter(([word]) => word.test(text))
+  const inText = words.filter(([word]) => word.test(text))
   if (inText.length === 0) return []
   return text.split("\n").flatMap((line, i) =>
     inText.flatMap(([word, instead]) => {

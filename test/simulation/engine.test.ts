@@ -4,6 +4,8 @@ import type { Engine, Phase, World } from "./engine/Engine.ts"
 import { RunFailed, simulate } from "./engine/Engine.ts"
 import { demand } from "./engine/Oracle.ts"
 import { Probes } from "./engine/Probes.ts"
+import { createHash, randomBytes, randomUUID } from "node:crypto"
+import { setTimeout as later } from "node:timers"
 
 const worldOf = (make: (engine: Engine<"a" | "b">) => ReadonlyArray<Phase>): World<"a" | "b"> => ({
   script: "simulate:some",
@@ -107,6 +109,82 @@ describe("a run", () => {
     })
     assert.match(failureOf(world).message, /convergence: 1,2,3,4\n/)
     assert.match(failureOf(world, new Set([2, 4])).message, /convergence: 2,4\n/)
+  })
+})
+
+describe("a sealed run", () => {
+  const sources: ReadonlyArray<readonly [name: string, use: () => unknown]> = [
+    ["Date.now", () => Date.now()],
+    ["new Date", () => new Date()],
+    ["performance.now", () => performance.now()],
+    ["process.hrtime", () => process.hrtime()],
+    ["process.hrtime.bigint", () => process.hrtime.bigint()],
+    ["Math.random", () => Math.random()],
+    ["randomBytes", () => randomBytes(1)],
+    ["randomUUID", () => randomUUID()],
+    ["crypto.randomUUID", () => globalThis.crypto.randomUUID()],
+    ["crypto.getRandomValues", () => globalThis.crypto.getRandomValues(new Uint8Array(1))],
+    ["setTimeout", () => setTimeout(() => {}, 0)],
+    ["setTimeout", () => later(() => {}, 0)],
+    ["setInterval", () => setInterval(() => {}, 1)],
+    ["setImmediate", () => setImmediate(() => {})],
+    ["queueMicrotask", () => queueMicrotask(() => {})],
+    ["process.nextTick", () => process.nextTick(() => {})],
+    ["new WeakRef", () => new WeakRef({})],
+    ["new FinalizationRegistry", () => new FinalizationRegistry(() => {})]
+  ]
+  /** Uses a source in the middle of a run, and drops what it throws, as a fiber that recovers does. */
+  const using = (use: () => unknown) =>
+    worldOf((engine) => [{
+      begin: () =>
+        ticking(engine, () => {
+          try {
+            use()
+          } catch {
+            // The run has to fail all the same.
+          }
+        }),
+      isOver: () => engine.events >= 3,
+      withinMs: 10
+    }])
+
+  it("fails by each clock, timer and random number, and by what the garbage collector decides", () => {
+    for (const [name, use] of sources) {
+      const { message, property } = failureOf(using(use))
+      assert.strictEqual(property, "the seed alone decides", name)
+      assert.include(message, `${name} was called`)
+    }
+  })
+
+  it("fails also by a function that was put back meanwhile, as vitest does with `nextTick`", () => {
+    const { nextTick } = process
+    process.nextTick = (task: () => void) => queueMicrotask(task)
+    try {
+      assert.include(failureOf(using(() => process.nextTick(() => {}))).message, "process.nextTick was called")
+    } finally {
+      process.nextTick = nextTick
+    }
+  })
+
+  it("fails by a source that its beginning uses", () => {
+    const world = worldOf(() => [{ begin: () => void Math.random(), isOver: () => true, withinMs: 10 }])
+    assert.strictEqual(failureOf(world).property, "the seed alone decides")
+  })
+
+  it("leaves alone what a seed decides, what watches the run, and what comes after it", () => {
+    const seen: Array<number> = []
+    const world = using(() => [new Date(0), createHash("sha256")])
+    simulate(world, { seed: 1 })
+    const traced = worldOf((engine) => [{
+      begin: () => engine.trace?.("line"),
+      isOver: () => true,
+      withinMs: 10
+    }])
+    simulate(traced, { seed: 1, trace: () => seen.push(Date.now()) })
+    assert.lengthOf(seen, 1)
+    assert.isAbove(Date.now(), 0)
+    assert.lengthOf(randomBytes(3), 3)
+    assert.instanceOf(new Date(), Date)
   })
 })
 

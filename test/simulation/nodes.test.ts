@@ -58,6 +58,13 @@ describe("mutants", () => {
     assert.strictEqual(new Set(mutants.map(({ name }) => name)).size, mutants.length)
   })
 
+  it("are all in the table of the page, and no others", () => {
+    const page = readFileSync(new URL("README.md", import.meta.url), "utf8")
+    const [, table = ""] = page.split("| a node that … |")
+    const rows = [...table.matchAll(/^\| ([^|]+) \| (?:cores|nodes|none) \|/gm)].map(([, name]) => name)
+    assert.deepStrictEqual(rows.toSorted(), mutants.map(({ name }) => name).toSorted())
+  })
+
   // The others take more seeds than a test run has time for.
   for (const mutant of mutants.filter(({ quick }) => quick)) {
     it.live(

@@ -95,6 +95,10 @@ describe("the feature level of a cluster", () => {
       for (let i = 0; i < 5; i++) yield* write(three, `without ${i}`)
       yield* aWhile
       assert.deepStrictEqual(yield* levels(three), [1, 1])
+      // Both that run know the feature, so whichever leads knows that the third may not.
+      const answer = yield* useFeature(three)
+      if (answer._tag !== "InvalidArgument") return assert.fail(`expected a refusal, got ${answer._tag}`)
+      assert.match(answer.problem, /needs feature level 2, and the cluster has level 1/)
       yield* third.start
       yield* three.converged
       assert.deepStrictEqual(yield* levels(three), [1, 1, 1])

@@ -11,7 +11,6 @@
  *
  * Each write recognises its own effect, so that it can be repeated when its answer was lost.
  */
-import { randomUUID } from "node:crypto"
 import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyArray } from "effect/Array"
@@ -22,6 +21,7 @@ import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
+import { RandomBytes } from "../../RandomBytes.ts"
 import { lockAcquired, locksLost, shardsExpected } from "../ActorMetrics.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
@@ -36,6 +36,9 @@ type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
 
 /** Shortest time to live of a lease, in milliseconds. */
 const minTtlMs = 1_000
+
+/** Random bytes that tell a process from others at the same address. */
+const instanceBytes = 16
 
 /** Part of a lock's time to live for which its last confirmation answers for a single shard. */
 const confirmedPart = 0.6
@@ -352,7 +355,7 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
     clock,
     yield* Effect.scope,
     ttlMs,
-    randomUUID()
+    Buffer.from((yield* RandomBytes)(instanceBytes)).toString("hex")
   )
   return RunnerStorage.makeEncoded(runners.encoded)
 })

@@ -6,10 +6,10 @@ import {
   completedPrefix,
   decodeHanded,
   decodeQueueRow,
+  dueMsOfPlace,
   elementsOf,
   failedPrefix,
   finishedOf,
-  momentOfPlace,
   QueueKeys,
   queuesPrefix
 } from "../persistence/queue/Layout.ts"
@@ -79,7 +79,7 @@ const count = Effect.fnUntraced(function*(reader: Reader, queue: Counts, nowMs: 
     const place = keyText.slice(keys.rows.length)
     const row = decodeQueueRow(place, value, modRevision)
     if (row === undefined) return
-    const fromMs = momentOfPlace(place)
+    const fromMs = dueMsOfPlace(place)
     if (row.claim !== undefined) {
       if (claimers.has(row.claim.claimer)) queue.claimed++
       else queue.abandoned++

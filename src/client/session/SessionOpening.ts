@@ -1,11 +1,11 @@
 /** Opens a session at the cluster. */
 import type { OpenedSession } from "./OpenedSession.ts"
 import { Effect } from "effect"
-import { randomBytes } from "node:crypto"
 import { Overloaded, Unavailable } from "../../FlareDbError.ts"
 import { encodeCommand } from "../../kv/model/Command.ts"
 import { secretBytes } from "../../kv/model/Limits.ts"
 import { decodeReply } from "../../kv/model/ReplyCodec.ts"
+import { RandomBytes } from "../../RandomBytes.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { PipelineError } from "./OperationFailure.ts"
 
@@ -21,8 +21,8 @@ export const openSession = (
   pipeline: Pipeline,
   { owner, timeoutMs, ttlMs }: SessionOpeningOptions
 ): Effect.Effect<OpenedSession, PipelineError> => {
-  const ask = Effect.suspend(() => {
-    const secret = Uint8Array.from(randomBytes(secretBytes))
+  const ask = Effect.flatMap(RandomBytes, (randomBytes) => {
+    const secret = randomBytes(secretBytes)
     const command = encodeCommand({ _tag: "OpenSession", ttlMs, secret, owner })
     return Effect.map(pipeline.submit(command, timeoutMs), (bytes) => ({ secret, reply: decodeReply(bytes) }))
   })

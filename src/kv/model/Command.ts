@@ -113,11 +113,11 @@ export interface Expire {
 
 /**
  * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by a client that
- * wants a moment that is the same on all nodes (`flaredb verify`).
+ * wants a log position that is the same on all nodes (`flaredb verify`).
  */
 export interface Checkpoint {
   readonly _tag: "Checkpoint"
-  /** Tells this moment from others; for the client that waits for it. */
+  /** Tells this checkpoint from others; for the client that waits for it. */
   readonly token?: number
 }
 

@@ -57,7 +57,7 @@ export interface Count {
   readonly range: KeyRange
 }
 
-/** A transaction that only reads: several keys and ranges of one moment. */
+/** A transaction that only reads: several keys and ranges at one revision. */
 export interface ReadTransaction {
   readonly _tag: "Transact"
   readonly transaction: Transaction

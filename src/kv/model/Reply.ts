@@ -121,14 +121,14 @@ export interface RefusedReply {
 
 export interface GetReply {
   readonly _tag: "GetReply"
-  /** The store's revision at the moment of the read. */
+  /** The store's revision when it was read. */
   readonly revision: number
   readonly record: KeyRecord | undefined
 }
 
 export interface ScanReply {
   readonly _tag: "ScanReply"
-  /** The store's revision at the moment of the read. */
+  /** The store's revision when it was read. */
   readonly revision: number
   readonly rows: ReadonlyArray<Row>
   /** Whether the page ended before the range did. */

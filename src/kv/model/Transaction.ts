@@ -1,5 +1,5 @@
 /**
- * Compare, then do one thing or the other: all of it at one moment and in one revision, or none of it.
+ * Compare, then do one thing or the other: all of it in one revision, or none of it.
  *
  * ```
  * compares      count u16 · { tag u8 · operator u8 · key u16+ · operand }

@@ -7,12 +7,13 @@ import { races } from "./Races.ts"
 
 it("runners over one store neither share a shard, nor lose, double or reorder a message", () => {
   const counts = new Probes(probes)
-  const traces = [1, 2, 3, 1].map((seed) => {
+  // In 174 a runner reads a shard whose lock it loses meanwhile.
+  const traces = [1, 2, 3, 174, 1].map((seed) => {
     const lines: Array<string> = []
     simulate(races, { seed, probes: counts, trace: (line) => lines.push(line) })
     return lines
   })
   // What never happens is not tested.
   assert.deepStrictEqual(counts.missed, [])
-  assert.deepStrictEqual(traces[3], traces[0], "a seed gives the same run each time")
+  assert.deepStrictEqual(traces.at(-1), traces[0], "a seed gives the same run each time")
 }, 180_000)

@@ -62,7 +62,7 @@ export class SimNode implements ObservedNode {
   private wasLeader = false
   /** Ticks since the core last heard that the disk finished something, while it has something to do. */
   private stalledTicks = 0
-  /** Neither ticks nor receives: a process that is stopped for a moment. */
+  /** Neither ticks nor receives: a process that is stopped for some time. */
   paused = false
   /** Set while the process is suspended: nothing happens in it. */
   private suspension: object | undefined

@@ -3,13 +3,15 @@
  * over the phases of the run with its limits, the first violation, the trace, and how to run the seed again.
  *
  * A world says what its members are, what happens to them and when, and what has to hold. It plans everything that
- * happens on the timeline, and draws from the one source of choices; so a seed gives the same run, line for line.
+ * happens on the timeline, and draws from the one source of choices; so a seed gives the same run, line for line. Real
+ * clocks, timers and random numbers are sealed meanwhile: a run that asks for one fails (`SealedSources.ts`).
  */
 import { Random } from "../Random.ts"
 import type { ProbeTable } from "./Probes.ts"
 import { Probes } from "./Probes.ts"
 import { Timeline } from "./Timeline.ts"
 import { Violation } from "./Oracle.ts"
+import { sealed, unsealed } from "./SealedSources.ts"
 
 /** Takes each line of a readable account. */
 export type Trace = ((line: string) => void) | undefined
@@ -69,9 +71,8 @@ export class Engine<Probe extends string> {
     this.only = only
     this.random = new Random(seed)
     this.probes = probes
-    this.trace = trace === undefined || !world.showsTime
-      ? trace
-      : (line) => trace(`${this.timeline.nowMs.toFixed(2).padStart(9)} ${line}`)
+    const time = world.showsTime ? () => `${this.timeline.nowMs.toFixed(2).padStart(9)} ` : () => ""
+    this.trace = trace && ((line) => unsealed(() => trace(time() + line)))
   }
 
   /**
@@ -86,6 +87,12 @@ export class Engine<Probe extends string> {
     }
   }
 
+  /** Something in this run asks for what no seed decides. */
+  readonly unseeded = (source: string): never =>
+    this.heard(() => {
+      throw new Violation("the seed alone decides", `${source} was called`)
+    })
+
   /** Something goes wrong now, unless this run is to do without it. */
   readonly inject = (fault: () => void): void => {
     this.faults += 1
@@ -95,6 +102,7 @@ export class Engine<Probe extends string> {
   /** Lets happen what is due until the phase is over, or its time is up. */
   pass({ begin, end, isOver, lookEvery = 1, withinMs }: Phase): void {
     begin()
+    if (this.complaint !== undefined) throw this.complaint
     const { timeline } = this
     const endMs = timeline.nowMs + withinMs
     for (let passed = 0; timeline.nowMs < endMs; passed++) {
@@ -133,7 +141,9 @@ export class RunFailed extends Error {
 export const simulate = <Probe extends string>(world: World<Probe>, options: RunOptions<Probe>): Engine<Probe> => {
   const engine = new Engine(world, options)
   try {
-    for (const phase of world.make(engine)) engine.pass(phase)
+    sealed(engine.unseeded, () => {
+      for (const phase of world.make(engine)) engine.pass(phase)
+    })
     return engine
   } catch (error) {
     throw new RunFailed(world, engine, error)

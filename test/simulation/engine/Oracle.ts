@@ -65,6 +65,7 @@ export type Property =
   | "a term counts elections"
   | "no node is accused without a cause"
   | "a jump of ticks does what single ticks do"
+  | "the seed alone decides"
 
 export class Violation extends Error {
   readonly property: Property

@@ -17,7 +17,7 @@ export interface Mutant {
   readonly name: string
   readonly within: Budget
   readonly changes: ReadonlyArray<Change>
-  /** Caught in a moment, and so in every test run. */
+  /** Caught by few seeds, and so in every test run. */
   readonly quick: boolean
 }
 

@@ -15,6 +15,6 @@ export interface ClientWorld {
   readonly probes: Probes
   readonly trace: ((line: string) => void) | undefined
   readonly pauseMs: number
-  /** Whether owners of leases renew them at the last moment. */
+  /** Whether owners of leases renew them as late as they can. */
   readonly brinkmanship: boolean
 }

@@ -34,7 +34,7 @@ export interface Rates {
   readonly syncMs: number
   readonly readMs: number
   readonly limits: Partial<Limits>
-  /** Clients renew their leases at the last moment. */
+  /** Clients renew their leases as late as they can. */
   readonly brinkmanship: boolean
 }
 

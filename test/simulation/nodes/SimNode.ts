@@ -8,12 +8,12 @@ import { recordKey } from "../../../src/kv/model/Keyspace.ts"
 import { ChangeFeed } from "../../../src/kv/ChangeFeed.ts"
 import * as KvStateMachine from "../../../src/kv/KvStateMachine.ts"
 import * as OwnIdentity from "../../../src/machine/OwnIdentity.ts"
-import { IdentitySource } from "../../../src/machine/OwnIdentity.ts"
 import { StateMachine } from "../../../src/machine/StateMachine.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { StepObserver } from "../../../src/node/StepObserver.ts"
 import type { Raft } from "../../../src/raft/Raft.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
+import { RandomBytes } from "../../../src/RandomBytes.ts"
 import { DataDir } from "../../../src/storage/DataDir.ts"
 import { FloorFile } from "../../../src/storage/DurableFloor.ts"
 import { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
@@ -199,10 +199,7 @@ export class SimNode implements ObservedNode {
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
       // The same bytes for every candidate would hide which one wins.
-      Context.add(
-        IdentitySource,
-        Effect.sync(() => Buffer.from([this.id, this.runs, ...new Uint8Array(14)]))
-      ),
+      Context.add(RandomBytes, (size) => Buffer.from([this.id, this.runs, ...new Uint8Array(size - 2)])),
       Context.add(FloorFile, simFloorFile(this, this.world, process)),
       Context.add(EntriesReadAtStart, entriesReadAtStart)
     ) as Context.Context<never>

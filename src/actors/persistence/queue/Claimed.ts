@@ -38,7 +38,7 @@ export interface SettlingParts {
   readonly scope: Scope.Scope
   /** The cluster's time. */
   readonly now: Effect.Effect<number, unknown>
-  /** A new place, from which its element may be taken at that moment. */
+  /** A new place, whose element is due at that time. */
   readonly place: (ms: number) => string
   /** A row was removed, at a revision. */
   readonly removed: (place: string, revision: number) => void

@@ -38,7 +38,7 @@ export interface ClaimerParts {
   readonly lockExpirationMs: number
   /** The cluster's time. */
   readonly now: Effect.Effect<number, unknown>
-  /** A new place, from which its element may be taken at that moment. */
+  /** A new place, whose element is due at that time. */
   readonly place: (ms: number) => string
 }
 

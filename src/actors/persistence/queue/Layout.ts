@@ -6,9 +6,9 @@
  * <prefix> q/<queue>/h/<id>                   an element that its offer has claimed, until it is settled
  * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim, a small copy
  * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease: the version of its layout
- * <prefix> qc/<moment>/<queue>/+<list>        ids completed at that moment, for cleanup
- * <prefix> qc/<moment>/<queue>/<id>           one that was completed, as a copy from SQL has it
- * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
+ * <prefix> qc/<time>/<queue>/+<list>          ids completed at that time, for cleanup
+ * <prefix> qc/<time>/<queue>/<id>             one that was completed, as a copy from SQL has it
+ * <prefix> qx/<time>/<queue>/<id>             failed at that time
  * <prefix> qv                                 the version of this layout, see `QueueLayout.ts`
  * ```
  *
@@ -16,30 +16,30 @@
  * interest to others while that process is there. So consumers do not watch `h`. When a claimer is gone, another one
  * moves what it left there to `e` and `w`.
  *
- * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be
- * taken, then in the order in which one process offered.
+ * What consumers watch is small: `w` holds no large elements. A place sorts by the time at which its element is due,
+ * then in the order in which one process offered.
  */
 import { encodeName, encodeOwnPart } from "../Keys.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-/** Digits of a moment in milliseconds, and of a number that grows with each place a process gives out. */
-const momentDigits = 15
+/** Digits of a time in milliseconds, and of a number that grows with each place a process gives out. */
+const timeDigits = 15
 const countDigits = 12
 
-/** The last moment that has these digits: never, in the year 33658. */
-const lastMoment = 10 ** momentDigits - 1
+/** The last time that has these digits: never, in the year 33658. */
+const lastTimeMs = 10 ** timeDigits - 1
 
-const moment = (ms: number): string =>
-  String(Math.min(Math.max(0, Math.floor(ms)), lastMoment)).padStart(momentDigits, "0")
+const timePart = (ms: number): string =>
+  String(Math.min(Math.max(0, Math.floor(ms)), lastTimeMs)).padStart(timeDigits, "0")
 
 /** A place in a queue; `by` tells processes apart. */
 export const placeOf = (ms: number, count: number, by: string): string =>
-  `${moment(ms)}${String(count).padStart(countDigits, "0")}${by}`
+  `${timePart(ms)}${String(count).padStart(countDigits, "0")}${by}`
 
-/** The moment of a place. */
-export const momentOfPlace = (place: string): number => Number(place.slice(0, momentDigits))
+/** When the element of a place is due. */
+export const dueMsOfPlace = (place: string): number => Number(place.slice(0, timeDigits))
 
 /** The keys of one queue. */
 export class QueueKeys {
@@ -79,17 +79,17 @@ export class QueueKeys {
     return this.handed + encodeOwnPart(id)
   }
 
-  /** A list of completed elements; `name` tells it from others of the moment. */
+  /** A list of completed elements; `name` tells it from others of that time. */
   completedList(name: string, ms: number): string {
-    return `${completedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${listMark}${name}`
+    return `${completedPrefix(this.prefix)}${timePart(ms)}/${this.encodedName}/${listMark}${name}`
   }
 
   completed(id: string, ms: number): string {
-    return `${completedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
+    return `${completedPrefix(this.prefix)}${timePart(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
   }
 
   failed(id: string, ms: number): string {
-    return `${failedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
+    return `${failedPrefix(this.prefix)}${timePart(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
   }
 }
 
@@ -117,7 +117,7 @@ export const finishedOf = (
   key: string
 ): { readonly ms: number; readonly queue: string; readonly element: string | undefined } | undefined => {
   const [ms = "", queue, id] = key.slice(kind.length).split("/")
-  if (queue === undefined || id === undefined || ms.length !== momentDigits) return undefined
+  if (queue === undefined || id === undefined || ms.length !== timeDigits) return undefined
   return { ms: Number(ms), queue, element: id.startsWith(listMark) ? undefined : `${prefix}q/${queue}/e/${id}` }
 }
 
@@ -147,7 +147,7 @@ export interface QueueRow {
   readonly id: string
   /** Claims so far that were not given back. */
   readonly attempts: number
-  /** Whether it may only be taken from the moment of its place on. */
+  /** Whether it may only be taken when the time of its place has come. */
   readonly delayed: boolean
   readonly claim: Claim | undefined
   /** A copy of a small element as JSON, while it is not claimed. */

@@ -6,7 +6,7 @@
  * It is bounded: of a long queue it holds the first rows, and the caller reads on when few are left.
  */
 import type { QueueRow } from "./Layout.ts"
-import { momentOfPlace } from "./Layout.ts"
+import { dueMsOfPlace } from "./Layout.ts"
 import { Places } from "./Places.ts"
 
 /** Most rows held. */
@@ -181,7 +181,7 @@ export class Mirror {
       if (found.length >= wanted) break
       if (leftOut(place)) continue
       const row = this.rows.get(place) as QueueRow
-      const fromMs = momentOfPlace(place)
+      const fromMs = dueMsOfPlace(place)
       if (!row.delayed || fromMs <= nowMs) {
         found.push(row)
         continue

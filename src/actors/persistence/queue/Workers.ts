@@ -27,7 +27,7 @@ export interface Returning {
   held: boolean
 }
 
-/** Something that is over at a moment of the monotonic clock. All of it lasts equally long, so it is over in order. */
+/** Something that is over at a time of the monotonic clock. All of it lasts equally long, so it is over in order. */
 interface Passing {
   readonly untilMs: number
   readonly returning?: Returning
@@ -85,7 +85,7 @@ export class Workers {
       this.waiting.add(worker)
       this.demanded()
       return Effect.onInterrupt(Deferred.await(worker.given), () =>
-        // It may have been given one in the same moment.
+        // It may have been given one just now.
         this.waiting.delete(worker)
           ? Effect.void
           : Effect.flatMap(Deferred.await(worker.given), (claimed) => claimed.release))
