@@ -74,7 +74,7 @@ export class Router {
 
   /** The node answered as it should. */
   succeeded(endpoint: Endpoint): void {
-    this.lastErrors.delete(formatEndpoint(endpoint))
+    if (this.lastErrors.size > 0) this.lastErrors.delete(formatEndpoint(endpoint))
     this.failures = 0
     this.refusedSinceMs = undefined
     this.hasAnswer = true
