@@ -2,10 +2,10 @@
 import { Effect, Redacted } from "effect"
 import { X509Certificate } from "node:crypto"
 import type { IncomingMessage } from "node:http"
-import { get as getPlain } from "node:http"
 import { get as getEncrypted } from "node:https"
 import { isLoopbackHost } from "../net/Loopback.ts"
-import { hostName } from "./HttpGuard.ts"
+import { hostName } from "./HostName.ts"
+import { get as getPlain } from "./NodeHttp.ts"
 import { checkRemote } from "../net/tls/CertificateCheck.ts"
 import type { Credentials } from "../net/tls/Credentials.ts"
 

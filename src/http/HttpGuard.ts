@@ -10,6 +10,7 @@ import { createHash } from "node:crypto"
 import { isIP } from "node:net"
 import { printable } from "../Printable.ts"
 import { isConsoleFile } from "./console/ConsoleFiles.ts"
+import { hostName } from "./HostName.ts"
 import { RequestCaller } from "./RequestCaller.ts"
 
 /** Probes come under any name, and tell nothing but whether the node works. */
@@ -28,10 +29,6 @@ const inexact = (path: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(`there is no ${printable(path).slice(0, 200)}: paths are written without escapes\n`, {
     status: 404
   })
-
-/** The name in a `Host` header, lower-case and without its port, brackets or the dot of the root. */
-export const hostName = (header: string): string =>
-  header.toLowerCase().replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "")
 
 /** Whether `header` names a host in `names`, `localhost` or an address: no other host can have an address as a name. */
 const isAllowedHost = (header: string | undefined, names: ReadonlySet<string>): boolean => {

@@ -4,10 +4,10 @@
  * a body that is longer than its `Content-Length` begins a next request that is none.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import { maxHeaderSize } from "node:http"
 import type { Duplex } from "node:stream"
 import { formatAddress } from "../net/Listening.ts"
 import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
+import { maxHeaderSize } from "./NodeHttp.ts"
 
 export interface RequestTimes {
   /** Most milliseconds until the headers of a request have come, and until all of it has. */

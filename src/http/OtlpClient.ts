@@ -10,10 +10,10 @@ import { Data, Effect, Metric } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import type { HttpClientRequest } from "effect/http"
 import type { IncomingMessage } from "node:http"
-import { Agent as PlainAgent, request as requestPlain } from "node:http"
 import { Agent as EncryptedAgent, request as requestEncrypted } from "node:https"
 import { errorText } from "../ErrorText.ts"
 import { hostNames } from "../net/HostNames.ts"
+import { Agent as PlainAgent, request as requestPlain } from "./NodeHttp.ts"
 
 /** Requests that may be under way, each with at most a batch of spans. */
 export const maxRequests = 2

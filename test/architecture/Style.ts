@@ -41,17 +41,6 @@ const functions = new Set(["FunctionDeclaration", "FunctionExpression", "ArrowFu
 const texts = new Set(["Literal", "TemplateElement"])
 const imports = new Set(["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"])
 
-let last: { readonly text: string; readonly body: unknown } | undefined
-
-/**
- * The syntax tree of a source, which more than one check walks in turn. Only the last one is kept: the trees of all
- * sources make each collection of the worker's heap slower.
- */
-const bodyOf = (text: string): unknown => {
-  if (last?.text !== text) last = { text, body: parseAst(text, { lang: "ts" }).body }
-  return last.body
-}
-
 /** Calls `visit` with every node of a source, the outer ones first, and the name that it stands under. */
 const walk = (node: unknown, name: string, visit: (node: SyntaxNode, name: string) => void): void => {
   if (Array.isArray(node)) {
@@ -65,14 +54,56 @@ const walk = (node: unknown, name: string, visit: (node: SyntaxNode, name: strin
   for (const field in fields) walk(fields[field], own, visit)
 }
 
+/** What the checks ask of a source's syntax tree. */
+interface Outline {
+  readonly functions: ReadonlyArray<{ readonly name: string; readonly start: number; readonly end: number }>
+  /** Where each name stands first. */
+  readonly names: ReadonlyMap<string, number>
+  /** The texts, in order, and where those begin that are paths of imports. */
+  readonly texts: ReadonlyArray<readonly [start: number, end: number]>
+  readonly paths: ReadonlySet<number>
+}
+
+const outlined = (text: string): Outline => {
+  const found = {
+    functions: [] as Array<{ name: string; start: number; end: number }>,
+    names: new Map<string, number>(),
+    texts: [] as Array<readonly [number, number]>,
+    paths: new Set<number>()
+  }
+  walk(parseAst(text, { lang: "ts" }).body, "module", (node, name) => {
+    const { end, start, type } = node
+    if (functions.has(type)) found.functions.push({ name, start, end })
+    if (texts.has(type)) found.texts.push([start, end])
+    if (imports.has(type) && "source" in node && isNode(node.source)) found.paths.add(node.source.start)
+    const own = type === "Identifier" ? nameIn(node) : undefined
+    if (own !== undefined && !found.names.has(own)) found.names.set(own, start)
+  })
+  found.texts.sort(([a], [b]) => a - b)
+  return found
+}
+
+let last: { readonly text: string; readonly outline: Outline } | undefined
+
+/** The outline of a source, which more than one check asks for in turn: the last one is kept, and not its tree. */
+const outlineOf = (text: string): Outline => {
+  if (last?.text !== text) last = { text, outline: outlined(text) }
+  return last.outline
+}
+
+const lineFeedsIn = (text: string, start: number, end: number): number => {
+  let count = 0
+  for (let at = text.indexOf("\n", start); at !== -1 && at < end; at = text.indexOf("\n", at + 1)) count += 1
+  return count
+}
+
 /** The functions of a source that have more lines than `most`, the longest of each name. */
 export const longFunctions = (text: string, most = maxFunctionLines): ReadonlyArray<FunctionLength> => {
   const longest = new Map<string, number>()
-  walk(bodyOf(text), "module", ({ end, start, type }, name) => {
-    if (!functions.has(type)) return
-    const lines = text.slice(start, end).split("\n").length
+  for (const { end, name, start } of outlineOf(text).functions) {
+    const lines = lineFeedsIn(text, start, end) + 1
     if (lines > Math.max(most, longest.get(name) ?? 0)) longest.set(name, lines)
-  })
+  }
   return [...longest].map(([name, lines]) => ({ name, lines }))
 }
 
@@ -91,14 +122,7 @@ const only = (text: string, ranges: ReadonlyArray<readonly [number, number]>): s
 
 /** Comments and texts of a source, with everything else blank, so that lines keep their numbers. */
 export const proseOf = (text: string): string => {
-  const inTexts: Array<readonly [number, number]> = []
-  const paths = new Set<number>()
-  walk(bodyOf(text), "module", (node) => {
-    const { end, start, type } = node
-    if (imports.has(type) && "source" in node && isNode(node.source)) paths.add(node.source.start)
-    if (texts.has(type)) inTexts.push([start, end])
-  })
-  inTexts.sort(([a], [b]) => a - b)
+  const { paths, texts: inTexts } = outlineOf(text)
   let code = ""
   let at = 0
   for (const [start, end] of inTexts) {
@@ -192,15 +216,10 @@ export const bannedWords = (text: string, words = banned): ReadonlyArray<string>
 
 /** The banned names that a source declares or uses, as `line: name`. */
 export const bannedNamesOf = ({ path, text }: SourceFile): ReadonlyArray<string> => {
-  const found = new Map<string, string>()
-  walk(bodyOf(text), "module", (node) => {
-    const name = node.type === "Identifier" ? nameIn(node) : undefined
-    if (name === undefined || found.has(name)) return
+  return [...outlineOf(text).names].flatMap(([name, start]) => {
     const banned = bannedNames.find(([word, , allowed]) => word.test(name) && allowed?.test(path) !== true)
-    if (banned === undefined) return
-    found.set(name, `${path}:${text.slice(0, node.start).split("\n").length}: "${name}" (${banned[1]})`)
+    return banned === undefined ? [] : [`${path}:${lineFeedsIn(text, 0, start) + 1}: "${name}" (${banned[1]})`]
   })
-  return [...found.values()]
 }
 
 /** The lines of a file that are too wide. */

@@ -16,16 +16,18 @@ it("loads nothing but its own few files, what Node brings, and what stays outsid
   const files = readdirSync(folder)
   assert.include(files, "flaredb.js")
   assert.isBelow(files.length, 150)
-  const others = files.flatMap((file) => {
+  const named = files.flatMap((file) => {
     const source = readFileSync(`${folder}/${file}`, "utf8")
-    const named = [
+    return [
       ...source.matchAll(/^(?:import|export)\b[^"\n]*"([^"]+)";$/gm),
       ...source.matchAll(/\bimport\("([^"]+)"\)/g)
-    ]
-    return named.map(([, name]) => String(name)).filter((name) => !isBuiltin(name))
+    ].map(([, name]) => String(name))
   })
+  const others = named.filter((name) => !isBuiltin(name))
   const own = new Set(files.map((file) => `./${file}`))
   assert.sameMembers([...new Set(others)].filter((name) => !own.has(name)), outside)
+  assert.include(named, "node:https")
+  assert.notInclude(named, "node:http", "which loads undici: src/http/NodeHttp.ts")
 })
 
 it("has each module of the library with its declarations, and nothing of files that are gone", async () => {

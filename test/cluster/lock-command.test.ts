@@ -3,7 +3,7 @@
  * gone before the next holder begins.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
@@ -15,11 +15,14 @@ import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
-/** Ignores every signal that can be ignored, and has a child that does the same: both write their ids. */
+/**
+ * Ignores every signal that can be ignored, and has a child that does the same: both write their ids. Two dozen loop at
+ * a time, so each starts a process once a second only.
+ */
 const stubborn = (file: string, first = ""): string =>
   `${first}trap '' HUP INT QUIT TERM; ` +
-  `sh -c 'echo $$ >> ${file}; while :; do sleep 0.1; done' & ` +
-  `echo $$ >> ${file}; while :; do sleep 0.1; done`
+  `sh -c 'echo $$ >> ${file}; while :; do sleep 1; done' & ` +
+  `echo $$ >> ${file}; while :; do sleep 1; done`
 
 /** Says which of the processes in a file run, and then its own line. */
 const next = (file: string): string =>
@@ -100,46 +103,50 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
 /** Those that end the supervisor, and the one that leaves it there without doing anything. */
 const ends = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGKILL", "SIGSTOP"] as const
 
-it.live(
-  "a signal to flaredb lock ends its command and the children of that before the next holder begins",
-  () =>
-    Effect.gen(function*() {
-      const cluster = yield* Cluster.make(1)
-      yield* Cluster.start(cluster)
-      const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
-      yield* Effect.forEach(ends, (signal) =>
-        Effect.scoped(Effect.gen(function*() {
-          // The guard kills when a tenth of it is left: more than a busy machine's timers are late by.
-          const ttlMs = 20_000
-          const { file, handle, state } = yield* holding(cluster, signal, ttlMs)
-          const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
-          process.kill(handle.pid, signal)
-          const { code, err, out } = yield* describingFailures(state, Fiber.join(waiting))
-          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" }, err)
-        })), { concurrency: ends.length, discard: true })
-    }).pipe(Effect.provide(NodeServices.layer)),
-  300_000
-)
+/** The guard kills when a tenth of it is left: more than a busy machine's timers are late by. */
+const outlivedTtlMs = 20_000
 
-it.live(
-  "a command that is there before its supervisor goes on is gone before the next holder begins",
-  () =>
-    Effect.gen(function*() {
-      const cluster = yield* Cluster.make(1)
-      yield* Cluster.start(cluster)
-      const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
-      // Which of the two is first is the system's choice: of several, some commands are.
-      const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
-      yield* Effect.forEach(names, (name) =>
-        Effect.scoped(Effect.gen(function*() {
-          const { file, state } = yield* holding(cluster, name, 12_000, "kill -STOP $PPID; ")
-          const waiting = run(["lock", name, "--", "sh", "-c", next(file)], { env })
-          const { code, err, out } = yield* describingFailures(state, waiting)
-          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" }, err)
-        })), { concurrency: names.length, discard: true })
-    }).pipe(Effect.provide(NodeServices.layer)),
-  300_000
-)
+// Both wait for leases to run out, each with a cluster of its own.
+describe.concurrent("leases", () => {
+  it.live(
+    "a signal to flaredb lock ends its command and the children of that before the next holder begins",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* Cluster.make(1)
+        yield* Cluster.start(cluster)
+        const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
+        yield* Effect.forEach(ends, (signal) =>
+          Effect.scoped(Effect.gen(function*() {
+            const { file, handle, state } = yield* holding(cluster, signal, outlivedTtlMs)
+            const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
+            process.kill(handle.pid, signal)
+            const { code, err, out } = yield* describingFailures(state, Fiber.join(waiting))
+            assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" }, err)
+          })), { concurrency: ends.length, discard: true })
+      }).pipe(Effect.provide(NodeServices.layer)),
+    300_000
+  )
+
+  it.live(
+    "a command that is there before its supervisor goes on is gone before the next holder begins",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* Cluster.make(1)
+        yield* Cluster.start(cluster)
+        const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
+        // Which of the two is first is the system's choice: of several, some commands are.
+        const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
+        yield* Effect.forEach(names, (name) =>
+          Effect.scoped(Effect.gen(function*() {
+            const { file, state } = yield* holding(cluster, name, outlivedTtlMs, "kill -STOP $PPID; ")
+            const waiting = run(["lock", name, "--", "sh", "-c", next(file)], { env })
+            const { code, err, out } = yield* describingFailures(state, waiting)
+            assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" }, err)
+          })), { concurrency: names.length, discard: true })
+      }).pipe(Effect.provide(NodeServices.layer)),
+    300_000
+  )
+})
 
 it.live(
   "a lease that is confirmed no more ends the command before it can run out, and says so",

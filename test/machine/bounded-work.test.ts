@@ -1,5 +1,5 @@
 /** What lies between a request and its answer is bounded: rows and bytes looked at, and what is in memory at a time. */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../src/kv/model/Command.ts"
@@ -21,7 +21,9 @@ import { StateStore } from "../../src/storage/StateStore.ts"
 const mebibyte = 1024 * 1024
 const bytes = (text: string) => new TextEncoder().encode(text)
 const put = (key: string, value: Uint8Array, lease = 0): Command => ({ _tag: "Put", key: bytes(key), value, lease })
-const large = (key: string): Command => put(key, new Uint8Array(mebibyte))
+/** One for all: to make and clear a MiB takes longer than to copy it. */
+const largeValue = new Uint8Array(mebibyte)
+const large = (key: string): Command => put(key, largeValue)
 const transact = (success: ReadonlyArray<Operation>): Command => ({
   _tag: "Transact",
   transaction: { compares: [], success, failure: [] }
@@ -91,34 +93,56 @@ class Reads {
     scan: (options) => Effect.tap(view.scan(options), (rows) => Effect.sync(() => this.count(rows)))
   })
 
-  readonly layer = Layer.fresh(KvStateMachine.layer.pipe(
-    Layer.provide(Layer.effect(
-      StateStore,
-      Effect.map(StateStore, (store) =>
-        StateStore.of({
-          ...store,
-          ...this.watch(store),
-          withView: (use) => store.withView((view) => use(this.watch(view)))
-        }))
-    )),
-    Layer.provide(MemoryStore.layer(new MemoryStore.MemoryDisk([1])))
-  ))
+  readonly layer = (disk: MemoryStore.MemoryDisk) =>
+    Layer.fresh(KvStateMachine.layer.pipe(
+      Layer.provide(Layer.effect(
+        StateStore,
+        Effect.map(StateStore, (store) =>
+          StateStore.of({
+            ...store,
+            ...this.watch(store),
+            withView: (use) => store.withView((view) => use(this.watch(view)))
+          }))
+      )),
+      Layer.provide(MemoryStore.layer(disk))
+    ))
 }
 
-const machine = (reads = new Reads()) => reads.layer
+const machine = (reads = new Reads(), disk = new MemoryStore.MemoryDisk([1])) => reads.layer(disk)
+
+/** Keys of a MiB each, which most cases begin with. */
+const largeKeys = Array.from({ length: 100 }, (_, i) => `v/${String(i).padStart(2, "0")}`)
+
+let filled: MemoryStore.MemoryDisk | undefined
+
+afterAll(() => {
+  filled = undefined
+})
+
+/** A machine on a disk of its own that has the large keys. One machine writes them, at indices up to 100. */
+const filledMachine = (reads = new Reads()) =>
+  Layer.unwrap(Effect.gen(function*() {
+    if (filled === undefined) {
+      const disk = new MemoryStore.MemoryDisk([1])
+      yield* Effect.provide(applyAll(1, largeKeys.map(large)), machine(new Reads(), disk))
+      filled = disk
+    }
+    const disk = new MemoryStore.MemoryDisk([1])
+    disk.state = filled.state
+    return machine(reads, disk)
+  }))
 
 describe("a transaction that looks at too much is refused", () => {
   it.effect("however little it answers, and changes nothing", () =>
     Effect.gen(function*() {
       const reads = new Reads()
       yield* Effect.gen(function*() {
-        yield* applyAll(1, ["v/1", "v/2", "v/3", "v/4"].map(large))
-        const [lease] = yield* applyAll(5, [{ _tag: "GrantLease", ttlMs: 60_000 }])
+        const [lease] = yield* applyAll(101, [{ _tag: "GrantLease", ttlMs: 60_000 }])
         const id = lease?._tag === "LeaseReply" ? lease.lease : 0
-        yield* applyAll(6, [put("leased", bytes("1"), id)])
+        yield* applyAll(102, [put("leased", bytes("1"), id)])
         const before = [yield* ask(everything), yield* ask({ _tag: "LeaseKeys", lease: id })]
         reads.reset()
-        const [reply] = yield* applyAll(7, [
+        const [reply] = yield* applyAll(103, [
           transact([
             putOperation("new", id),
             { _tag: "Delete", key: bytes("leased") },
@@ -133,9 +157,9 @@ describe("a transaction that looks at too much is refused", () => {
         assert.isAtMost(reads.bytes, 2 * maxTransactionReadBytes)
         assert.deepEqual([yield* ask(everything), yield* ask({ _tag: "LeaseKeys", lease: id })], before)
         // What was taken back is not in the way of what comes next.
-        const [after] = yield* applyAll(8, [transact([putOperation("new", id), range("v/", 1)])])
+        const [after] = yield* applyAll(104, [transact([putOperation("new", id), range("v/", 1)])])
         assert.strictEqual(after?._tag, "TransactionReply")
-      }).pipe(Effect.provide(machine(reads)))
+      }).pipe(Effect.provide(filledMachine(reads)))
     }))
 
   const everything: Query = {
@@ -150,8 +174,7 @@ describe("a transaction that looks at too much is refused", () => {
     Effect.gen(function*() {
       const reads = new Reads()
       yield* Effect.gen(function*() {
-        const keys = Array.from({ length: 64 }, (_, i) => `k/${String(i).padStart(2, "0")}`)
-        yield* applyAll(1, keys.map(large))
+        const keys = largeKeys.slice(0, 64)
         reads.reset()
         const compares = keys.map((key) => ({
           _tag: "CompareValue" as const,
@@ -162,12 +185,12 @@ describe("a transaction that looks at too much is refused", () => {
         const transaction = { compares, success: [putOperation("new")], failure: [] }
         const deletes = keys.map((key): Operation => ({ _tag: "Delete", key: bytes(key) }))
         for (const command of [{ _tag: "Transact" as const, transaction }, transact(deletes)]) {
-          const [reply] = yield* applyAll(100, [command])
+          const [reply] = yield* applyAll(101, [command])
           assert.strictEqual(reply?._tag, "RefusedReply")
         }
         assert.isAtMost(reads.bytes, 4 * maxTransactionReadBytes)
         assert.isAtMost(reads.largest, 17 * mebibyte)
-      }).pipe(Effect.provide(machine(reads)))
+      }).pipe(Effect.provide(filledMachine(reads)))
     }))
 
   it.effect("when it is the number of rows", () =>
@@ -212,33 +235,29 @@ describe("a transaction that looks at too much is refused", () => {
 describe("memory", () => {
   it.effect("holds the answers of a few transactions at a time, not of a whole batch", () =>
     Effect.gen(function*() {
-      yield* applyAll(1, Array.from({ length: 8 }, (_, i) => large(`v/${i}`)))
-      const all = entries(10, Array.from({ length: 40 }, (_, i) => transact([putOperation(`w/${i}`), range("v/", 8)])))
+      const all = entries(101, Array.from({ length: 40 }, (_, i) => transact([putOperation(`w/${i}`), range("v/", 8)])))
       const { apply } = yield* StateMachine
       const replies = yield* apply(all)
       assert.isBelow(replies.length, all.length)
       assert.isAtMost(replies.reduce((sum, reply) => sum + reply.byteLength, 0), 40 * mebibyte)
-    }).pipe(Effect.provide(machine())))
+    }).pipe(Effect.provide(filledMachine())))
 
   it.effect("holds a few of the values that small writes replace", () =>
     Effect.gen(function*() {
       const reads = new Reads()
       yield* Effect.gen(function*() {
-        const keys = Array.from({ length: 100 }, (_, i) => `k/${i}`)
-        yield* applyAll(1, keys.map(large))
         // The first of them finds out how large the values are.
-        yield* applyAll(200, keys.slice(0, 20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
+        yield* applyAll(200, largeKeys.slice(0, 20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
         reads.reset()
-        yield* applyAll(300, keys.slice(20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
+        yield* applyAll(300, largeKeys.slice(20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
         assert.isAtMost(reads.largest, 17 * mebibyte)
-      }).pipe(Effect.provide(machine(reads)))
+      }).pipe(Effect.provide(filledMachine(reads)))
     }))
 
   it.effect("holds a page of a scan, not hundreds of rows whatever their size", () =>
     Effect.gen(function*() {
       const reads = new Reads()
       yield* Effect.gen(function*() {
-        yield* applyAll(1, Array.from({ length: 60 }, (_, i) => large(`v/${i}`)))
         reads.reset()
         const query = { _tag: "Scan", range: prefixRange(bytes("v/")), limit: 1_000, reverse: false } as const
         const page = (yield* ask({ ...query, keysOnly: false })) as ScanReply
@@ -251,13 +270,13 @@ describe("memory", () => {
         assert.isTrue(keys.more)
         assert.isAtMost(reads.largest, maxPageBytes + mebibyte)
         assert.isAtMost(reads.bytes, 5 * maxPageBytes)
-      }).pipe(Effect.provide(machine(reads)))
+      }).pipe(Effect.provide(filledMachine(reads)))
     }))
 
   it.effect("reserves room for a page by what pages had lately", () =>
     Effect.gen(function*() {
       yield* Effect.gen(function*() {
-        yield* applyAll(1, [put("s/1", bytes("small")), ...Array.from({ length: 5 }, (_, i) => large(`v/${i}`))])
+        yield* applyAll(101, [put("s/1", bytes("small"))])
         const node = yield* StateMachine
         const reserved = (prefix: string, limit = 1_000) =>
           Effect.gen(function*() {
@@ -282,6 +301,6 @@ describe("memory", () => {
         assert.isAtMost(yield* reserved("s/"), mebibyte / 4)
         yield* reserved("v/")
         assert.isAtLeast(yield* reserved("s/"), maxPageBytes)
-      }).pipe(Effect.provide(machine(new Reads())))
+      }).pipe(Effect.provide(filledMachine()))
     }))
 })

@@ -11,6 +11,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import type { Limits } from "../../src/config/Limits.ts"
 import { defaultLimits } from "../../src/config/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
+import type { Waiting } from "../../src/node/Waiting.ts"
 import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import { eventually } from "../Eventually.ts"
@@ -22,8 +23,11 @@ interface Line {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** A client port in front of a cluster of one in memory, and what it logs as a warning. */
-const serve = Effect.fnUntraced(function*(limits: Partial<Limits>) {
+/**
+ * A client port in front of a cluster of one in memory, and what it logs as a warning. `waiting` is what its status says
+ * that it waits for.
+ */
+const serve = Effect.fnUntraced(function*(limits: Partial<Limits>, waiting?: string) {
   const lines: Array<Line> = []
   const logging = Layer.merge(
     Logger.layer([
@@ -38,7 +42,14 @@ const serve = Effect.fnUntraced(function*(limits: Partial<Limits>) {
     RaftNode,
     Effect.map(
       RaftNode,
-      (node) => RaftNode.of({ ...node, status: Effect.tap(node.status, () => Effect.sync(() => asked++)) })
+      (node) =>
+        RaftNode.of({
+          ...node,
+          status: Effect.map(node.status, (status) => {
+            asked++
+            return waiting === undefined ? status : { ...status, waiting: { text: waiting } as Waiting }
+          })
+        })
     )
   )
   const server = ClientServer.layer({
@@ -97,7 +108,7 @@ const hello = serialization.makeUnsafe().encode({
 const statusCalls = (count: number): ReadonlyArray<Uint8Array> => {
   const { encode } = serialization.makeUnsafe()
   const payload = Schema.encodeUnknownSync(serialization.codecFor(Schema.Void))(undefined)
-  const headers = [["padding", "p".repeat(300)]]
+  const headers = [["padding", "p".repeat(4_000)]]
   return Array.from(
     { length: count },
     (_, id) => encode({ _tag: "Request", id, tag: "client.Status", payload, headers } as never) as Uint8Array
@@ -181,8 +192,8 @@ describe("a port", () => {
 
   it.live("asks no more of a client that does not read its answers", () =>
     Effect.gen(function*() {
-      const calls = 100_000
-      const { asked, port } = yield* serve({})
+      const calls = 10_000
+      const { asked, port } = yield* serve({}, "w".repeat(4_000))
       yield* use(
         port,
         Effect.gen(function*() {

@@ -3,8 +3,9 @@
  * token that is asked for again when it has ended.
  */
 import { Clock, Effect, Redacted } from "effect"
-import { Agent } from "node:http"
+import type { Agent } from "node:http"
 import { Agent as SecureAgent } from "node:https"
+import { Agent as PlainAgent } from "../../http/NodeHttp.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { Answer } from "./EtcdExchange.ts"
 import { exchange, ExchangeFailed } from "./EtcdExchange.ts"
@@ -75,7 +76,7 @@ export class EtcdCalls {
   constructor(options: EtcdOptions) {
     const { authorities, certificate, key } = options.tls
     this.options = options
-    this.plain = new Agent({ keepAlive: true })
+    this.plain = new PlainAgent({ keepAlive: true })
     this.agent = new SecureAgent({
       keepAlive: true,
       ...authorities === undefined ? {} : { ca: authorities },

@@ -1,10 +1,10 @@
 /** One request of HTTP and its answer, with bounds on both bytes and time. */
 import { Data, Effect } from "effect"
 import type { Agent, RequestOptions } from "node:http"
-import { request as plainRequest } from "node:http"
 import type { Agent as SecureAgent } from "node:https"
 import { request as secureRequest } from "node:https"
 import { EtcdAnswerTooLarge } from "./ImportFailures.ts"
+import { request as plainRequest } from "../../http/NodeHttp.ts"
 import { meaningOf } from "../../net/CallFailure.ts"
 
 /** The connection failed, or the answer did not come in time. Whether the request arrived is not known. */

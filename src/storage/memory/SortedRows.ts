@@ -6,9 +6,9 @@ import type { StateRow } from "../../protocol/StateRows.ts"
 import type { StateChange } from "../StateStore.ts"
 
 /** Most rows of a block: what a change copies, beside the list of blocks. */
-const blockRows = 256
+const blockRows = 128
 
-type Block = ReadonlyArray<StateRow>
+type Block = Array<StateRow>
 
 /** Where a row is: its block, and its place there. */
 interface Position {
@@ -29,7 +29,7 @@ const firstNotBelow = (count: number, keyAt: (place: number) => Uint8Array, key:
 }
 
 /** `rows` as blocks, none of them empty or too large. */
-const blocksOf = (rows: Block): ReadonlyArray<Block> => {
+const blocksOf = (rows: Block): Array<Block> => {
   if (rows.length === 0) return []
   if (rows.length <= blockRows) return [rows]
   const blocks: Array<Block> = []
@@ -41,9 +41,10 @@ const blocksOf = (rows: Block): ReadonlyArray<Block> => {
 export class SortedRows {
   static readonly empty = new SortedRows([])
 
-  private readonly blocks: ReadonlyArray<Block>
+  /** Blocks may be those of other rows too, and change only while no other caller has these rows. */
+  private readonly blocks: Array<Block>
 
-  private constructor(blocks: ReadonlyArray<Block>) {
+  private constructor(blocks: Array<Block>) {
     this.blocks = blocks
   }
 
@@ -95,15 +96,19 @@ export class SortedRows {
 
   /** With the changes, one after the other. */
   change(changes: ReadonlyArray<StateChange>): SortedRows {
-    return changes.reduce<SortedRows>((rows, change) => rows.changed(change), this)
+    const changed = new SortedRows([...this.blocks])
+    const own = new Set<Block>()
+    for (const change of changes) changed.apply(change, own)
+    return changed
   }
 
-  private changed(change: StateChange): SortedRows {
-    if (change._tag === "Put") return this.with(change.key, change.value)
-    if (change._tag === "DeleteRange") return this.without(this.position(change.start), this.position(change.end))
-    if (this.get(change.key) === undefined) return this
+  /** Changes these rows, which no other caller has yet. `own` are the blocks that no other rows share. */
+  private apply(change: StateChange, own: Set<Block>): void {
+    if (change._tag === "Put") return this.put(change.key, change.value, own)
+    if (change._tag === "DeleteRange") return this.delete(this.position(change.start), this.position(change.end))
+    if (this.get(change.key) === undefined) return
     const { block, row } = this.position(change.key)
-    return this.without({ block, row }, { block, row: row + 1 })
+    this.delete({ block, row }, { block, row: row + 1 })
   }
 
   /** Where `key` is, or where it would be: at most behind the last row of all. */
@@ -115,7 +120,7 @@ export class SortedRows {
     return { block, row: firstNotBelow(rows.length, (place) => (rows[place] as StateRow).key, key) }
   }
 
-  private with(key: Uint8Array, value: Uint8Array): SortedRows {
+  private put(key: Uint8Array, value: Uint8Array, own: Set<Block>): void {
     const row = { key: new Uint8Array(key), value: new Uint8Array(value) }
     let { block, row: place } = this.position(key)
     // Behind all others it belongs to the last block.
@@ -126,14 +131,18 @@ export class SortedRows {
     const before = this.blocks[block] ?? []
     const found = before[place]
     const replaced = found !== undefined && Buffer.compare(found.key, key) === 0 ? 1 : 0
-    return new SortedRows(this.blocks.toSpliced(block, 1, ...blocksOf(before.toSpliced(place, replaced, row))))
+    // A block is copied once for all changes of a batch.
+    const rows = own.has(before) ? before : [...before]
+    own.add(rows)
+    rows.splice(place, replaced, row)
+    if (rows.length <= blockRows) this.blocks[block] = rows
+    else this.blocks.splice(block, 1, ...blocksOf(rows))
   }
 
-  /** Without the rows from one place up to another. */
-  private without(start: Position, end: Position): SortedRows {
+  /** Takes the rows from one place up to another away. */
+  private delete(start: Position, end: Position): void {
     const left = (this.blocks[start.block] ?? []).slice(0, start.row)
     const right = (this.blocks[end.block] ?? []).slice(end.row)
-    const kept = blocksOf([...left, ...right])
-    return new SortedRows(this.blocks.toSpliced(start.block, end.block - start.block + 1, ...kept))
+    this.blocks.splice(start.block, end.block - start.block + 1, ...blocksOf([...left, ...right]))
   }
 }
