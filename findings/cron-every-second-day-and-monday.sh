@@ -2,11 +2,11 @@
 # effect `Cron` and npm's cron parsers: `0 3 */2 * 1` is three times in March for one, and eighteen times for others.
 #
 # Versions:  effect 4.1.0, croner 11.0.1, cron-parser 5.10.6, cron-schedule 6.0.0, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  five fields mean the same wherever they are read, so a schedule moves between them as it is. When both the
-#            day of the month and that of the week are given, a day that fits either one is a day (`0 3 1 * 1`).
+# Expected:  five fields mean the same wherever they are read, so a schedule moves between them as it is. When both
+#            the day of the month and that of the week are given, a day that fits either one is a day (`0 3 1 * 1`).
 # Happens:   they do not agree on what is given. For effect a field that begins with a star, as `*/2` does, is not, as
-#            in Vixie's cron, so that a day has to fit both. For the others only a star by itself is not given, so that
-#            any of the two will do. A backup that is moved to effect runs a sixth as often, without a word.
+#            in Vixie's cron, so that a day has to fit both. For the others only a star by itself is not given, so
+#            that any of the two will do. A backup that is moved to effect runs a sixth as often, without a word.
 # Setup:     how often each expression runs in March 2027.
 # Output:    0 3 1 * 1: effect 5, croner 5, cron-parser 5, cron-schedule 5
 #            0 3 */2 * 1: effect 3, croner 18, cron-parser 18, cron-schedule 18
@@ -16,7 +16,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --ignore-scripts --loglevel=error effect@4.1.0 croner@11.0.1 cron-parser@5.10.6 cron-schedule@6.0.0 \
+npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
+  effect@4.1.0 croner@11.0.1 cron-parser@5.10.6 cron-schedule@6.0.0 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >finding.mjs <<'JS'

@@ -3,9 +3,10 @@
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64), any curl. Seen 2026-11-30.
 # Expected:  404 or an error in the body, as `lease/revoke` and a put with such a lease are answered.
-# Happens:   the answer has the time that the lease has left, which is 0 then, and JSON leaves out what is 0. So the field
-#            `TTL` is not there, and all else is as it is for a lease that was kept. A client that looks at the status,
-#            or at the id, believes for ever that it is registered, while its keys are gone. `lease/timetolive` says -1.
+# Happens:   the answer has the time that the lease has left, which is 0 then, and JSON leaves out what is 0. So the
+#            field `TTL` is not there, and all else is as it is for a lease that was kept. A client that looks at the
+#            status, or at the id, believes for ever that it is registered, while its keys are gone.
+#            `lease/timetolive` says -1.
 # Setup:     a lease is kept alive before and after it is revoked; the others ask for the revoked one as well.
 # Output:    keepalive, there: 200, fields header ID TTL
 #            keepalive, gone: 200, fields header ID

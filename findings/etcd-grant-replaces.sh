@@ -36,7 +36,11 @@ etcdctl user grant-role root root >/dev/null
 etcdctl user add service:example >/dev/null
 etcdctl auth enable >/dev/null
 admin() { etcdctl --user root:example "$@" >/dev/null; }
-may() { etcdctl --user service:example "$@" >log 2>&1 && return; grep -q "permission denied" log || cat log >&2; return 1; }
+may() {
+  etcdctl --user service:example "$@" >log 2>&1 && return
+  grep -q "permission denied" log || cat log >&2
+  return 1
+}
 # rights WHAT GRANT…: what the service may do with a role that was given these grants.
 rights() {
   local grant reads="reads" writes="writes" role=role-$RANDOM$RANDOM

@@ -2,12 +2,12 @@
 # etcdctl lock: a command that runs under a lock goes on when the lock is lost, beside the next one, and succeeds.
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64). Seen 2026-11-30.
-# Expected:  `etcdctl lock NAME COMMAND` keeps watch over what it started: when the lease of the lock ends, the command
-#            is stopped, or at least its exit code says that it was not alone all the time.
+# Expected:  `etcdctl lock NAME COMMAND` keeps watch over what it started: when the lease of the lock ends, the
+#            command is stopped, or at least its exit code says that it was not alone all the time.
 # Happens:   the lease is not looked at again. After a pause or a cut of more than its 60 s (a machine that was
-#            suspended, a partition), another caller has the lock and both commands run. The first one is not told, and
-#            the exit code of its `etcdctl` is the command's own. Nightly jobs and deployments are what this verb is
-#            for. A command has to bring a check of its own, such as a compare on its key in each write.
+#            suspended, a partition), another caller has the lock and both commands run. The first one is not told,
+#            and the exit code of its `etcdctl` is the command's own. Nightly jobs and deployments are what this verb
+#            is for. A command has to bring a check of its own, such as a compare on its key in each write.
 # Setup:     the lease of a command that runs is revoked, as it is when nobody keeps it alive.
 # Output:    first command: runs, holds the lock
 #            lease is gone: the first command still runs, the second one has the lock

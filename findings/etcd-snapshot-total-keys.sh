@@ -4,11 +4,12 @@
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64). Seen 2026-11-30.
 # Expected:  the number of keys that a restore of this file brings back, so that a backup is checked by holding it
 #            against the number of keys of the store.
-# Happens:   it is the number of rows of the whole file: each revision since the last compaction, a deletion as one more,
-#            and rows of etcd's own (leases, users, members). A store that was emptied by mistake has a higher number
-#            than before, and a backup of it looks better than the one of the day before. It goes down by a compaction.
-# Setup:     snapshots of one member. Each line is the number of keys in the store, and what the file has more than the
-#            one of the empty store.
+# Happens:   it is the number of rows of the whole file: each revision since the last compaction, a deletion as one
+#            more, and rows of etcd's own (leases, users, members). A store that was emptied by mistake has a higher
+#            number than before, and a backup of it looks better than the one of the day before. It goes down by a
+#            compaction.
+# Setup:     snapshots of one member. Each line is the number of keys in the store, and what the file has more than
+#            the one of the empty store.
 # Output:    50 keys put: 50 keys, total keys 51 more
 #            one of them put 100 times more: 50 keys, total keys 151 more
 #            all deleted: 0 keys, total keys 201 more

@@ -2,12 +2,12 @@
 # @microsoft/fetch-event-source: a comment that keeps the connection alive is a message with empty data.
 #
 # Versions:  @microsoft/fetch-event-source 2.0.1, eventsource 4.1.1, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  a line that begins with a colon is a comment. Servers send one now and then, with an empty line behind it,
-#            so that proxies do not close a quiet connection; a listener does not notice.
+# Expected:  a line that begins with a colon is a comment. Servers send one now and then, with an empty line behind
+#            it, so that proxies do not close a quiet connection; a listener does not notice.
 # Happens:   `onmessage` is called with empty data for each. `JSON.parse(message.data)` throws there, and what
 #            `onmessage` throws ends the connection, which is opened again after a pause. So what is to keep it alive
-#            ends it, and each time the events between two connections are lost, if nothing goes on after an id. With a
-#            server that sends no comments, as in a test, it works. `if (message.data === "") return` helps.
+#            ends it, and each time the events between two connections are lost, if nothing goes on after an id. With
+#            a server that sends no comments, as in a test, it works. `if (message.data === "") return` helps.
 # Setup:     a server that sends a comment and an event each 50 ms, and a listener that reads JSON, until it has read
 #            three events or the third connection is made.
 # Output:    eventsource: 3 events, connections 1
@@ -18,7 +18,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --ignore-scripts --loglevel=error @microsoft/fetch-event-source@2.0.1 eventsource@4.1.1 \
+npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
+  @microsoft/fetch-event-source@2.0.1 eventsource@4.1.1 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >finding.mjs <<'JS'

@@ -2,11 +2,12 @@
 # lmdb (npm): what a transaction wrote before it threw is stored.
 #
 # Versions:  lmdb 3.5.6, Node.js 24.21.0. Seen 2026-11-30, Linux x64.
-# Expected:  a transaction is all or nothing: the promise of one whose callback throws is rejected, and what it wrote is
-#            undone, as with `transactionSync` of the same library.
-# Happens:   the promise is rejected, and the writes stay. `transaction` gathers callbacks to one commit, and an error of
-#            one does not undo it. So a transfer that finds out halfway that it must not be leaves the half, and whoever
-#            tries again does it twice. `childTransaction` and `transactionSync` undo; `transaction` is the usual one.
+# Expected:  a transaction is all or nothing: the promise of one whose callback throws is rejected, and what it wrote
+#            is undone, as with `transactionSync` of the same library.
+# Happens:   the promise is rejected, and the writes stay. `transaction` gathers callbacks to one commit, and an error
+#            of one does not undo it. So a transfer that finds out halfway that it must not be leaves the half, and
+#            whoever tries again does it twice. `childTransaction` and `transactionSync` undo; `transaction` is the
+#            usual one.
 # Setup:     50 are taken from `from`, which has 100, and then the callback throws.
 # Output:    transaction: rejected, from is 50
 #            transaction, async callback: rejected, from is 50

@@ -19,7 +19,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --ignore-scripts --loglevel=error msgpackr@2.1.4 @msgpack/msgpack@3.1.3 msgpack5@6.1.0 \
+npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
+  msgpackr@2.1.4 @msgpack/msgpack@3.1.3 msgpack5@6.1.0 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >finding.mjs <<'JS'

@@ -2,11 +2,11 @@
 # opossum: one failure opens the breaker when it is the first call after a start or a quiet time.
 #
 # Versions:  opossum 9.0.0, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  `errorThresholdPercentage: 50` opens when more than half of the calls fail. A share needs some calls: one that
-#            fails among few is no outage.
+# Expected:  `errorThresholdPercentage: 50` opens when more than half of the calls fail. A share needs some calls: one
+#            that fails among few is no outage.
 # Happens:   `volumeThreshold` is 0, so that a single failure as the only call of the last 10 s is a share of 100. All
-#            calls are refused for the next 30 s. So it goes where calls are rare: a job of each minute, a service that
-#            has just started, a quiet night. In a load test it does not show. `volumeThreshold: 5` helps.
+#            calls are refused for the next 30 s. So it goes where calls are rare: a job of each minute, a service
+#            that has just started, a quiet night. In a load test it does not show. `volumeThreshold: 5` helps.
 # Setup:     a breaker for each line, with the defaults and 50; each letter is a call, in order: g is good, f fails.
 # Output:    f: open
 #            g f: closed

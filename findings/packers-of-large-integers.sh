@@ -3,11 +3,12 @@
 #
 # Versions:  msgpackr 2.1.4, cbor-x 1.6.9, @msgpack/msgpack 3.1.3, cborg 6.1.5, Node.js 24.21.0. Seen 2026-11-30.
 # Expected:  MessagePack and CBOR have integers of 64 bits, and a number without a fraction is packed as one.
-# Happens:   beyond 32 bits these two write a float of 64 bits, and other packers an integer. So a small revision is an
-#            integer and a large one is not, and a time in milliseconds never is. JavaScript does not show it. A reader
-#            that has both types gets a float, and the same record has other bytes than those of another packer, where
-#            a checksum, a signature or a key is made of them. A BigInt is packed as an integer.
-# Setup:     the type on the wire of three integers, and what a reader of MessagePack that has integers of 64 bits gets.
+# Happens:   beyond 32 bits these two write a float of 64 bits, and other packers an integer. So a small revision is
+#            an integer and a large one is not, and a time in milliseconds never is. JavaScript does not show it. A
+#            reader that has both types gets a float, and the same record has other bytes than those of another
+#            packer, where a checksum, a signature or a key is made of them. A BigInt is packed as an integer.
+# Setup:     the type on the wire of three integers, and what a reader of MessagePack that has integers of 64 bits
+#            gets.
 # Output:    msgpackr: 4294967295 integer, 4294967296 float, 1796040000000 float, 4294967296n integer
 #            @msgpack/msgpack: 4294967295 integer, 4294967296 integer, 1796040000000 integer
 #            cbor-x: 4294967295 integer, 4294967296 float, 1796040000000 float, 4294967296n integer
@@ -18,7 +19,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --ignore-scripts --loglevel=error cbor-x@1.6.9 msgpackr@2.1.4 @msgpack/msgpack@3.1.3 cborg@6.1.5 \
+npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
+  cbor-x@1.6.9 msgpackr@2.1.4 @msgpack/msgpack@3.1.3 cborg@6.1.5 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >finding.mjs <<'JS'

@@ -3,10 +3,10 @@
 #
 # Versions:  parse-sse 0.1.0, eventsource-parser 3.1.1, fetch-event-stream 0.1.6, eventsource 4.1.1, Node.js 24.21.0.
 #            Seen 2026-11-30.
-# Expected:  an event ends with an empty line. What comes after the last one when the stream ends is thrown away, as the
-#            standard for server-sent events has it, and comes again after a reconnect with the last id.
-# Happens:   it is an event: with the first of its lines, or with a part of a line, and with its id. `12` of `1250` is a
-#            number, and a reader that goes on after that id never gets the whole. The others throw it away.
+# Expected:  an event ends with an empty line. What comes after the last one when the stream ends is thrown away, as
+#            the standard for server-sent events has it, and comes again after a reconnect with the last id.
+# Happens:   it is an event: with the first of its lines, or with a part of a line, and with its id. `12` of `1250` is
+#            a number, and a reader that goes on after that id never gets the whole. The others throw it away.
 # Setup:     a server that closes the connection within the second event, as a process does that is killed. Its body
 #            ends with the connection (no length, not chunked), so that for HTTP it is whole.
 # Output:    parse-sse: id 7 data 100, id 8 data 12
@@ -18,7 +18,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --ignore-scripts --loglevel=error parse-sse@0.1.0 eventsource-parser@3.1.1 fetch-event-stream@0.1.6 eventsource@4.1.1 \
+npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
+  parse-sse@0.1.0 eventsource-parser@3.1.1 fetch-event-stream@0.1.6 eventsource@4.1.1 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >finding.mjs <<'JS'

@@ -4,12 +4,12 @@
 # Versions:  p-queue 9.3.5, bottleneck 2.19.5, Node.js 24.21.0. Seen 2026-11-30.
 # Expected:  a limit of one at a time is what protects the thing behind it. A job that takes too long is given up for
 #            its caller, and the next one begins when it has really ended.
-# Happens:   the timeout ends the wait, not the job, and its place is given away at once. A database that has become slow
-#            gets more and more queries at a time from a queue that was to spare it: as many as the time of a job goes
-#            into the timeout, and one. A job that must not run twice at a time does. Neither counts those that
+# Happens:   the timeout ends the wait, not the job, and its place is given away at once. A database that has become
+#            slow gets more and more queries at a time from a queue that was to spare it: as many as the time of a job
+#            goes into the timeout, and one. A job that must not run twice at a time does. Neither counts those that
 #            still run. A job that stops by itself (a signal, a timeout of the driver) keeps to the limit.
-# Setup:     six jobs, each as long as the test lets it, with a limit of one and a timeout of 50 ms. The most that were
-#            running at a time, when all callers were told.
+# Setup:     six jobs, each as long as the test lets it, with a limit of one and a timeout of 50 ms. The most that
+#            were running at a time, when all callers were told.
 # Output:    p-queue, no timeout: 1 at a time
 #            p-queue, timeout: 6 at a time, waiting or running by its own count: 0
 #            bottleneck, no expiration: 1 at a time
