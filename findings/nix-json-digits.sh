@@ -2,12 +2,12 @@
 # nix: `builtins.toJSON` writes a number with a fraction with six digits, so that a setting becomes another number.
 #
 # Versions:  Debian nix-bin 2.8.0-1.1+b1 and its libraries (bookworm, amd64). Seen 2026-11-30.
-# Expected:  what is written is what reads back as the same number, as JSON.stringify and jq have it. A NixOS module
-#            makes the file of a service's settings with `toJSON`, as it is usual.
+# Expected:  what is written is what reads back as the same number, as JSON.stringify has it. A NixOS module makes the
+#            file of a service's settings with `toJSON`, as it is usual.
 # Happens:   numbers with a fraction have six digits, and an exponent from a million on. 0.7 of 16 GiB is 8,428 bytes
-#            less, and 1,234,567.5 ms is two and a half more; a parser that wants an integer refuses `2.5e+06`. The
-#            same product of integers has all digits, so the point in the source makes the difference. An integer
-#            beyond 63 bits that `fromJSON` reads is negative, or -1. `builtins.floor` helps on the way out.
+#            less, and 1,234,567.5 ms is two and a half more; `2.5e+06` is no integer for many parsers. The same
+#            product of integers has all digits, so the point in the source makes the difference. An integer beyond 63
+#            bits that `fromJSON` reads is negative, or -1. `builtins.floor` helps on the way out.
 # Setup:     each line is an expression and its value.
 # Output:    toJSON (17179869184 * 7 / 10): "12025908428"
 #            toJSON (17179869184 * 0.7): "1.20259e+10"
