@@ -6,7 +6,7 @@
 #            leader again. The proxy hands it to a member, as it does with the others.
 # Happens:   the proxy answers such reads from a cache, which has no age. A write that goes through this proxy, or a
 #            linearizable read of the same key, puts it right; a write that goes to a member or to another proxy does
-#            not, and the old value is given out for hours. So whoever asks for cheap reads of settings that another
+#            not, and the old value stays. So whoever asks for cheap reads of settings that another
 #            program writes never sees a change. Two proxies behind a balancer answer differently.
 # Setup:     one member and one proxy. `a` is put at the member and read through the proxy. Each line is the value.
 # Output:    put 1, serializable: 1
@@ -15,6 +15,7 @@
 #            serializable, at the member: 2
 #            linearizable: 2
 #            serializable, after that: 2
+#            put 3 through the proxy, serializable: 3
 set -euo pipefail
 folder=$(mktemp -d)
 server=
@@ -50,6 +51,8 @@ cheap=(get a --consistency=s --print-value-only)
   echo "serializable, at the member: $(at_member "${cheap[@]}")"
   echo "linearizable: $(through_proxy get a --print-value-only)"
   echo "serializable, after that: $(through_proxy "${cheap[@]}")"
+  through_proxy put a 3 >/dev/null
+  echo "put 3 through the proxy, serializable: $(through_proxy "${cheap[@]}")"
 } | tee output
 diff - output <<'EXPECTED' || { echo "the behaviour has changed" >&2; exit 1; }
 put 1, serializable: 1
@@ -58,4 +61,5 @@ serializable, 20 s later: 1
 serializable, at the member: 2
 linearizable: 2
 serializable, after that: 2
+put 3 through the proxy, serializable: 3
 EXPECTED

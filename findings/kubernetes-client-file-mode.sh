@@ -6,12 +6,12 @@
 # Expected:  the client library of the Kubernetes project reads a manifest as kubectl does, so that a controller or a
 #            script in Node.js that applies it makes the same object.
 # Happens:   kubectl reads YAML 1.1, where a number that begins with 0 is octal, the library YAML 1.2, where it is
-#            decimal 400. That is a valid mode, 0620: the key of a server may be written by the group then, and
-#            programs that look at the mode of a key refuse it. No error, no warning. `0o400` is octal for the
-#            library; kubectl of this version takes it for text. 256, or JSON, is the same for both.
+#            decimal 400. That is a valid mode, 0620, so there is no error: the key of a server may be written by its
+#            group, and its owner may write it too. `0o400`, 256 or JSON is the same for both.
 # Setup:     a pod with a secret as a volume. Each line is the mode that it has, as octal digits.
 # Output:    0400: kubectl 400, client-node 620, yaml 620
 #            256: kubectl 400, client-node 400, yaml 400
+#            0o400: kubectl 400, client-node 400, yaml 400
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -52,8 +52,10 @@ YAML
 {
   look 0400
   look 256
+  look 0o400
 } | tee output
 diff - output <<'EXPECTED' || { echo "the behaviour has changed" >&2; exit 1; }
 0400: kubectl 400, client-node 620, yaml 620
 256: kubectl 400, client-node 400, yaml 400
+0o400: kubectl 400, client-node 400, yaml 400
 EXPECTED
