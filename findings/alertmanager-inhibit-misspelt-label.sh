@@ -7,7 +7,7 @@
 #            equal, so that the rule does nothing: too many alerts, which one would see.
 # Happens:   a label that is missing on both sides is equal. So the rule holds for any two alerts, and one cluster
 #            that is down keeps the alerts of all others from whoever is on duty. `amtool check-config` has nothing to
-#            say. It is the same when a label is renamed in the alerts, or not put on those of the source.
+#            say. It is the same when a label is renamed in the alerts.
 # Setup:     ClusterDown in berlin is to silence NodeDown in berlin; NodeDown is there in berlin and in paris. Each
 #            line is what is silenced.
 # Output:    equal cluster: check-config 0, silenced NodeDown berlin
