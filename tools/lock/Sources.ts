@@ -6,7 +6,7 @@
 interface Entry {
   readonly [field: string]: unknown
   readonly name?: string
-  readonly version?: string
+  readonly version?: string | undefined
   readonly integrity?: string
 }
 
