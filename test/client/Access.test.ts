@@ -33,9 +33,10 @@ describe("Access", () => {
       assert.deepEqual(rows[0]?.tokens.map((row) => row.token), [id])
       assert.deepEqual((yield* access.roles()).rows.map(({ name }) => name), ["orders"])
       yield* access.removeToken("shop", id)
-      assert.deepInclude(yield* Effect.flip(Context.get(shop, KeyValue).put("orders/1", "y")), {
-        _tag: "Unauthenticated"
-      })
+      // The node closes the connection meanwhile: of a write that it takes along nobody knows what became of it.
+      const { get, put } = Context.get(shop, KeyValue)
+      assert.deepInclude(yield* Effect.flip(get("orders/1")), { _tag: "Unauthenticated" })
+      assert.deepInclude(yield* Effect.flip(put("orders/1", "y")), { _tag: "Unauthenticated" })
       yield* access.deleteUser("shop")
       yield* access.deleteRole("orders")
       assert.lengthOf((yield* access.roles()).rows, 0)

@@ -207,7 +207,7 @@ for (const clusterId of ["test", "restored"]) {
         const expected = yield* admin.identity
         yield* kv.put("a", "1")
         const held = yield* leases.scoped(60_000)
-        const lock = yield* locks.acquire("l", { ttlMs: 1_000 })
+        const lock = yield* locks.acquire("l", { ttlMs: 5_000 })
         const told = yield* Effect.forkChild(Stream.runDrain(watch.notices({ prefix: "" })).pipe(Effect.flip))
         const mirrored = yield* Effect.forkChild(Stream.runDrain(watch.mirror("")).pipe(Effect.flip))
         yield* Scope.close(old, Exit.void)
