@@ -1,6 +1,6 @@
 /**
- * Where random bytes of the running system come from: secrets, identities, and names that tell processes apart. A
- * simulation gives others, so that its runs can be repeated.
+ * Where the random bytes of what a simulation runs come from: identities, secrets of sessions, names that tell
+ * processes apart. A simulation gives others, so that its runs can be repeated.
  */
 import { Context } from "effect"
 import { randomBytes } from "node:crypto"

@@ -33,7 +33,7 @@ describe("Access", () => {
       assert.deepEqual(rows[0]?.tokens.map((row) => row.token), [id])
       assert.deepEqual((yield* access.roles()).rows.map(({ name }) => name), ["orders"])
       yield* access.removeToken("shop", id)
-      // The node closes the connection meanwhile: of a write that it takes along nobody knows what became of it.
+      // The node closes the connection. A write under way then has no known outcome; a read fails for what it is.
       const { get, put } = Context.get(shop, KeyValue)
       assert.deepInclude(yield* Effect.flip(get("orders/1")), { _tag: "Unauthenticated" })
       assert.deepInclude(yield* Effect.flip(put("orders/1", "y")), { _tag: "Unauthenticated" })

@@ -1,7 +1,7 @@
 /**
  * Where packages come from, in `package-lock.json`: each is named as `npm:NAME@VERSION`, where npm writes the address of
  * its registry or, by a setting, nothing. npm asks whatever registry it has for that name, and takes what is in its cache
- * by the hash alone (docs/decisions/0104-*).
+ * by the hash alone (docs/decisions/0103-*).
  */
 interface Entry {
   readonly [field: string]: unknown
