@@ -9,7 +9,7 @@ import { join } from "node:path"
 import type { Marker } from "./Codec.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
 import { encodeRecord, hardStateRecord, stateKeys } from "./Codec.ts"
-import { formatVersion, missingMarker, readMarker } from "./DirectoryMarker.ts"
+import { missingMarker, NewFormat, readMarker } from "./DirectoryMarker.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
 import * as NativeModule from "./rocksdb/NativeModule.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
@@ -109,9 +109,12 @@ const compare = (options: DataDirOptions, marker: Marker): DataDirRefused | unde
 }
 
 /** The database of one node, opened and known to be its own. */
-export class DataDir extends Context.Service<DataDir, { readonly path: string; readonly marker: Marker }>()(
-  "flaredb/storage/DataDir"
-) {
+export class DataDir extends Context.Service<DataDir, {
+  readonly path: string
+  readonly marker: Marker
+  /** `false`: syncing is left out, for benchmarks. */
+  readonly syncs: boolean
+}>()("flaredb/storage/DataDir") {
   /** Checks or, when the database was just created, writes the marker of a database that is open. */
   static readonly layerOpened = (
     options: DataDirOptions,
@@ -143,8 +146,9 @@ export class DataDir extends Context.Service<DataDir, { readonly path: string; r
 
 const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean) {
   const { path } = options
+  const syncs = options.unsafeNoFsync !== true
   const database = yield* RocksDb
-  if (options.unsafeNoFsync === true) {
+  if (!syncs) {
     yield* Effect.logWarning("running without fsync: a power loss will lose acknowledged writes (benchmarks only)")
   }
   const record = yield* database.get("raft_state", stateKeys.marker)
@@ -159,10 +163,10 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
     const marker = yield* readMarker(path, record)
     const refusal = compare(options, marker)
     if (refusal !== undefined) return yield* refusal
-    return DataDir.of({ path, marker })
+    return DataDir.of({ path, marker, syncs })
   }
   const marker: Marker = {
-    formatVersion,
+    formatVersion: yield* NewFormat,
     clusterId: options.clusterId,
     nodeId: options.nodeId,
     voters: options.voters,
@@ -189,5 +193,5 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
     ],
     "durable"
   )
-  return DataDir.of({ path, marker })
+  return DataDir.of({ path, marker, syncs })
 })

@@ -1,8 +1,10 @@
 /**
  * The marker of a data directory: whose it is, and which releases can read it. Format 4 is read by every release since
- * 0.1.0; format 5 names a feature level (`protocol/FeatureLevel.ts`) and the first release that knows it.
+ * 0.1.0; format 5 names a feature level (`protocol/FeatureLevel.ts`) and the first release that knows it. In format 6
+ * the entries of the log are in segments (`segments/`), and before that in rows of RocksDB. A directory keeps its way,
+ * so that the build that made it can open it again.
  */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { CodecError } from "../bytes/CodecError.ts"
 import type { FeatureLevel } from "../protocol/FeatureLevel.ts"
 import { FeatureTable, highestLevel, neededRelease } from "../protocol/FeatureLevel.ts"
@@ -13,18 +15,31 @@ import { RocksDb } from "./rocksdb/RocksDb.ts"
 import type { StorageError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption } from "./StorageError.ts"
 
-/** The layout of a directory whose cluster has the lowest feature level. */
-export const formatVersion = 4
+/** The layout of a directory with the log in rows, whose cluster has the lowest feature level. */
+const rowsFormatVersion = 4
 
 /** The same with a feature level in the marker. */
-export const levelFormatVersion = 5
+const levelFormatVersion = 5
+
+/** With the log in segments, and a feature level in the marker or none. */
+const segmentsFormatVersion = 6
+
+const readableFormats: ReadonlyArray<number> = [rowsFormatVersion, levelFormatVersion, segmentsFormatVersion]
+
+/** The format of a directory that is made; tests make earlier ones. */
+export const NewFormat: Context.Reference<number> = Context.Reference<number>("flaredb/storage/NewFormat", {
+  defaultValue: () => segmentsFormatVersion
+})
+
+/** Whether the entries of the log are in segments. */
+export const hasSegments = ({ formatVersion }: Marker): boolean => formatVersion >= segmentsFormatVersion
 
 const corrupt = (path: string, detail: string): StorageCorruption =>
   new StorageCorruption({ path, detail, safe: "nothing was changed" })
 
 /** Which release opens a directory that this one refuses. */
 const otherRelease = (found: number, release: string | undefined): string =>
-  found < formatVersion
+  found < rowsFormatVersion
     ? "An earlier release of FlareDB wrote it; run that one, or restore from a backup."
     : `A later release of FlareDB wrote it; run flaredb ${
       release ?? `that is later than ${version}`
@@ -37,11 +52,11 @@ const refusalOf = (
   required: FeatureLevel | undefined,
   known: FeatureLevel
 ): DataDirRefused | undefined => {
-  if (found.formatVersion !== formatVersion && found.formatVersion !== levelFormatVersion) {
+  if (!readableFormats.includes(found.formatVersion)) {
     return new DataDirRefused({
       path,
       reason: "format-version",
-      expected: `format ${formatVersion} or ${levelFormatVersion}`,
+      expected: `format ${readableFormats.join(", ")}`,
       found: `format ${found.formatVersion}`,
       hint: otherRelease(found.formatVersion, found.release)
     })
@@ -95,7 +110,8 @@ export const requireLevel = (
     if (marker instanceof CodecError) return yield* corrupt(database.path, marker.message)
     if (marker.required !== undefined && marker.required.level >= level.level) return
     const { release } = level
-    const raised: Marker = { ...marker, formatVersion: levelFormatVersion, required: { level: level.level, release } }
+    const formatVersion = Math.max(marker.formatVersion, levelFormatVersion)
+    const raised: Marker = { ...marker, formatVersion, required: { level: level.level, release } }
     const put = { _tag: "Put", key: stateKeys.marker, value: encodeRecord(raised) } as const
     yield* database.write("raft_state", [put], "durable")
   })

@@ -4,25 +4,23 @@ import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../protocol/ClusterIdentity.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { errorText } from "../ErrorText.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import { firstStateKey, stateEnd } from "../protocol/StateRows.ts"
-import { addIndex, LogIndex } from "../raft/Types.ts"
+import type { LogIndex } from "../raft/Types.ts"
+import { addIndex } from "../raft/Types.ts"
 import type { Marker } from "./Codec.ts"
-import { indexOfLogKey, logEnd, logKey } from "./Codec.ts"
 import { markerOf } from "./DirectoryMarker.ts"
 import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
-import { entryOfRow } from "./LogCheck.ts"
-import { recoverLog } from "./RecoveredLog.ts"
 import type { Family } from "./rocksdb/Operation.ts"
 import { requireUnused } from "./rocksdb/OpenFailure.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
 import { otherFamily, readReplaced, recoverState } from "./rocksdb/StateFamilies.ts"
 import { exportOf } from "./rocksdb/WholeFamily.ts"
 import type { StateExport } from "./StateStore.ts"
+import { storedLog } from "./StoredLog.ts"
 import type { OpenError, StorageError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption } from "./StorageError.ts"
 
@@ -46,28 +44,16 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
   const database = yield* RocksDb
   const marker = yield* markerOf(path)
   const floor = yield* readFloor(path)
-  const { log } = yield* recoverLog(database, path, floor, Number.MAX_SAFE_INTEGER)
+  const stored = storedLog(database, path, marker)
+  const log = yield* stored.recover(floor)
   const state = yield* recoverState(database, path)
   const [row] = yield* database.getMany(state.family, [identityRowKey])
   const identity = row === undefined ? undefined : yield* Effect.fromResult(Result.mapError(
     decodeIdentityRow(row),
     ({ message }) => new StorageCorruption({ path, detail: message, safe: "nothing was changed" })
   ))
-  const entries = Effect.fnUntraced(function*(from: LogIndex, limit: number) {
-    const found: Array<Entry> = []
-    let problem: string | undefined
-    const first = from > log.compacted.index ? from : addIndex(log.compacted.index, 1)
-    yield* database.scan("raft_log", { gte: logKey(first), lt: logEnd, limit }, (row) => {
-      const entry = entryOfRow(row)
-      if (entry instanceof CodecError) problem = entry.message
-      else found.push(entry)
-      return problem === undefined
-    })
-    if (problem !== undefined) {
-      return yield* new StorageCorruption({ path, detail: problem, safe: `entries before it` })
-    }
-    return found
-  })
+  const entries = (from: LogIndex, limit: number) =>
+    stored.entries(from > log.compacted.index ? from : addIndex(log.compacted.index, 1), limit)
   const inspection: Inspection = {
     path,
     marker,
@@ -142,17 +128,10 @@ const readStateOpen = Effect.fnUntraced(function*(path: string, replaced: boolea
     })
   }
   const family = replaced ? otherFamily(active.family) : active.family
-  let lastIndex = 0
-  yield* database.scan("raft_log", { gte: logKey(LogIndex(1)), lt: logEnd, limit: 1, reverse: true, keysOnly: true }, (
-    { key }
-  ) => {
-    lastIndex = Math.max(0, indexOfLogKey(key))
-    return false
-  })
   const state: StoppedState = {
     marker,
     point,
-    lastIndex,
+    lastIndex: yield* storedLog(database, path, marker).lastIndex,
     estimatedBytes: yield* database.approximateBytes(family, firstStateKey, stateEnd),
     next: exportOf(database, family)
   }

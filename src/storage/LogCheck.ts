@@ -1,4 +1,4 @@
-/** What makes rows of `raft_log` a log: each is whole, none is missing, and terms never go back. */
+/** What makes rows of `raft_log`, or entries of segments, a log: each is whole, none is missing, and terms never go back. */
 import { Effect } from "effect"
 import { decodeEntry } from "../protocol/EntryRecord.ts"
 import { CodecError } from "../bytes/CodecError.ts"
@@ -25,7 +25,7 @@ export const entryAt = (reader: Reader, index: LogIndex): Effect.Effect<Entry | 
   )
 }
 
-/** Takes rows in order, and says what is wrong with the first that is wrong. */
+/** Takes entries in order, and says what is wrong with the first that is wrong. */
 export class LogCheck {
   /** The last entry that was right. */
   last: LogPoint
@@ -37,22 +37,26 @@ export class LogCheck {
   /** The timestamp of the last entry that was taken and has one; 0 when none has. */
   lastTimestampMs = 0
 
-  /** Rows that follow `last`; `termRuns` is where the terms up to there begin. */
+  /** Takes what follows `last`; `termRuns` is where the terms up to there begin. */
   constructor(last: LogPoint, termRuns: ReadonlyArray<TermRun> = []) {
     this.last = last
     this.termRuns = [...termRuns]
   }
 
   /** Takes a row, and answers whether it is right. */
-  takes(row: Row): boolean {
-    const entry = entryOfRow(row)
+  takesRow(row: Row): boolean {
+    return this.takes(entryOfRow(row), row.value.byteLength)
+  }
+
+  /** Takes an entry that has so many bytes, or what is wrong with it, and answers whether it is right. */
+  takes(entry: Entry | CodecError, bytes: number): boolean {
     this.problem = entry instanceof CodecError ? entry.message : this.problemOf(entry)
     if (entry instanceof CodecError || this.problem !== undefined) return false
     if (entry.term !== this.termRuns[this.termRuns.length - 1]?.term) {
       this.termRuns.push({ firstIndex: entry.index, term: entry.term })
     }
     this.last = { index: entry.index, term: entry.term }
-    this.bytes += row.value.byteLength
+    this.bytes += bytes
     if (entry.timestampMs !== 0) this.lastTimestampMs = entry.timestampMs
     return true
   }

@@ -64,7 +64,7 @@ export class LogScrub {
     const check = new LogCheck(begin)
     const limit = Math.max(1, Math.min(pageEntries, Math.floor(pageBytes / this.averageBytes)))
     const range = { gte: logKey(addIndex(begin.index, 1)), lt: logKey(addIndex(this.through, 1)), limit }
-    return Effect.flatMap(this.reader.scan("raft_log", range, (row) => check.takes(row)), () => {
+    return Effect.flatMap(this.reader.scan("raft_log", range, (row) => check.takesRow(row)), () => {
       const { last } = check
       // A part of what was read has been compacted away meanwhile, or all of it.
       if (this.last !== begin) return Effect.void

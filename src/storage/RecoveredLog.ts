@@ -1,64 +1,18 @@
-/** Reads what a data directory holds of log, hard state and conf state, and checks that it makes sense. */
+/** Reads a log whose entries are rows of `raft_log`, and checks that it makes sense. */
 import { Context, Effect } from "effect"
 import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint } from "../raft/Types.ts"
-import { addIndex, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { HardStateRecord } from "./Codec.ts"
-import { decodeConfState, decodeHardState, decodePoint, logEnd, logKey, stateKeys } from "./Codec.ts"
-import type { DurableFloor, Vote } from "./DurableFloor.ts"
+import { addIndex, LogIndex } from "../raft/Types.ts"
+import { logEnd, logKey } from "./Codec.ts"
+import type { DurableFloor } from "./DurableFloor.ts"
 import { entryAt, entryOfRow, LogCheck } from "./LogCheck.ts"
+import type { LogRecords } from "./LogRecords.ts"
+import { requireWhole } from "./LogRecords.ts"
 import { termRunsOf } from "./LogTerms.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import type { Reader } from "./rocksdb/Reader.ts"
 import type { RocksDb } from "./rocksdb/RocksDb.ts"
 import type { StorageError } from "./StorageError.ts"
-import { StorageCorruption } from "./StorageError.ts"
-
-/** Reads one record of `raft_state`; `undefined` when it was never written. */
-const record = <A>(
-  reader: Reader,
-  path: string,
-  key: string,
-  decode: (bytes: Uint8Array) => A | CodecError
-): Effect.Effect<A | undefined, StorageError> =>
-  Effect.flatMap(reader.get("raft_state", key), (bytes): Effect.Effect<A | undefined, StorageError> => {
-    if (bytes === undefined) return Effect.succeed(undefined)
-    const value = decode(bytes)
-    return value instanceof CodecError
-      ? Effect.fail(new StorageCorruption({ path, detail: value.message, safe: "the log itself was not looked at" }))
-      : Effect.succeed(value)
-  })
-
-/**
- * What is wrong with a hard state when `known` was durable: terms never go back, and a vote stays the same within its
- * term.
- */
-const voteProblem = (
-  hardState: typeof HardStateRecord.Type | undefined,
-  known: Vote | undefined
-): string | undefined => {
-  if (known === undefined) return undefined
-  const term = hardState?.term ?? 0
-  const votedFor = hardState?.votedFor ?? undefined
-  if (term > known.term || (term === known.term && (known.votedFor === undefined || votedFor === known.votedFor))) {
-    return undefined
-  }
-  const vote = (inTerm: number, node: number | undefined) =>
-    `term ${inTerm} with ${node === undefined ? "no vote" : `a vote for node ${node}`}`
-  return `the hard state says ${vote(term, votedFor)}, but ${vote(known.term, known.votedFor)} was durable: it was lost`
-}
-
-/** What is wrong with a log that should reach `floor`. */
-const floorProblem = (check: LogCheck, floor: DurableFloor | undefined, compacted: LogPoint): string | undefined => {
-  if (floor === undefined || floor.index <= compacted.index) return undefined
-  if (check.last.index < floor.index) {
-    return `the log ends at ${check.last.index}, but it was durable up to ${floor.index}: its tail was lost`
-  }
-  const term = check.termAt(floor.index)
-  return term === floor.term
-    ? undefined
-    : `entry ${floor.index} has term ${term}, but term ${floor.term} was durable there`
-}
 
 /** Rows of the log that a start has in memory at a time. Each may have a megabyte. */
 const rowsAtOnce = 64
@@ -66,7 +20,7 @@ const rowsAtOnce = 64
 /** Has `check` take the rest of the log. */
 const readOn = (reader: Reader, check: LogCheck): Effect.Effect<LogCheck, StorageError> => {
   const range = { gte: logKey(addIndex(check.last.index, 1)), lt: logEnd, rowsAtOnce }
-  return Effect.as(reader.scan("raft_log", range, (row) => check.takes(row)), check)
+  return Effect.as(reader.scan("raft_log", range, (row) => check.takesRow(row)), check)
 }
 
 /**
@@ -129,18 +83,11 @@ export interface FoundLog {
 export const recoverLog = Effect.fnUntraced(function*(
   database: Pick<RocksDb["Service"], "approximateBytes" | "get" | "getMany" | "scan">,
   path: string,
+  records: LogRecords,
   floor: DurableFloor | undefined,
   readEntries: number
 ) {
-  const hardState = yield* record(database, path, stateKeys.hardState, decodeHardState)
-  const confState = yield* record(database, path, stateKeys.confState, decodeConfState)
-  const compactedRecord = yield* record(database, path, stateKeys.compacted, decodePoint)
-  const compacted: LogPoint = compactedRecord === undefined
-    ? origin
-    : { index: LogIndex(compactedRecord.index), term: Term(compactedRecord.term) }
-  // An interrupted reset left entries that no longer count.
-  const resetting = (yield* database.get("raft_state", stateKeys.resetting)) !== undefined
-
+  const { compacted, resetting } = records
   let trustedThrough = compacted.index
   let check = new LogCheck(compacted)
   if (!resetting) {
@@ -149,19 +96,11 @@ export const recoverLog = Effect.fnUntraced(function*(
     if (behind !== undefined) trustedThrough = trusted
     check = behind ?? (yield* readOn(database, check))
   }
-  const problem = check.problem ?? floorProblem(check, floor, compacted) ?? voteProblem(hardState, floor?.vote)
-  if (problem !== undefined) {
-    return yield* new StorageCorruption({ path, detail: problem, safe: `log entries up to ${check.last.index}` })
-  }
+  yield* requireWhole(path, records, check, floor)
   const firstKey = logKey(addIndex(compacted.index, 1))
   const log: RecoveredLog = {
-    hardState: {
-      term: Term(hardState?.term ?? 0),
-      votedFor: hardState === undefined || hardState.votedFor === null ? undefined : NodeId(hardState.votedFor),
-      commit: LogIndex(hardState?.commit ?? 0),
-      ...(hardState?.membership === undefined ? {} : { membership: hardState.membership })
-    },
-    confState: { voters: (confState?.voters ?? []).map(NodeId) },
+    hardState: records.hardState,
+    confState: records.confState,
     compacted,
     lastIndex: check.last.index,
     bytes: trustedThrough > compacted.index

@@ -3,13 +3,13 @@ import { Effect, Metric } from "effect"
 
 /** Against committed entries it tells how many commands share a sync; a sync is what a lone write mostly waits for. */
 const syncs = Metric.counter("flaredb_storage_syncs_total", {
-  description: "syncs of the write-ahead log to the disk",
+  description: "syncs of the log, and of RocksDB's write-ahead log, to the disk",
   incremental: true
 })
 
 /** Divided by the syncs: how long one takes. A disk that becomes slow shows here first. */
 const syncSeconds = Metric.counter("flaredb_storage_sync_seconds_total", {
-  description: "seconds spent waiting for syncs of the write-ahead log",
+  description: "seconds spent waiting for these syncs",
   incremental: true
 })
 

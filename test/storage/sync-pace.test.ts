@@ -1,6 +1,6 @@
 /** When a sync of the log is waited for on the calling thread, and when not. */
 import { assert, it } from "@effect/vitest"
-import { fastMs, fastSyncs, SyncPace } from "../../src/storage/rocksdb/SyncPace.ts"
+import { fastMs, fastSyncs, SyncPace } from "../../src/storage/SyncPace.ts"
 
 it("a disk is fast after some fast syncs in a row, and not any more after a slow one", () => {
   const pace = new SyncPace()

@@ -1,12 +1,13 @@
 /**
- * Compaction and reset of the log on disk. Each takes several writes; when a crash comes between them, the next start
- * does the rest.
+ * Compaction and reset of the log, as the database notes them down. Each takes several writes; when a crash comes
+ * between them, the next start does the rest.
  */
 import { Effect } from "effect"
 import type { LogPoint } from "../../raft/Types.ts"
-import { LogIndex, origin } from "../../raft/Types.ts"
-import { behindLogKey, encodeRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
+import { origin } from "../../raft/Types.ts"
+import { encodeRecord, stateKeys } from "../Codec.ts"
 import { writeFloor } from "../DurableFloor.ts"
+import type { EntryStore } from "../EntryStore.ts"
 import type { StorageError } from "../StorageError.ts"
 import type { Operation } from "./Operation.ts"
 import type { RocksDb } from "./RocksDb.ts"
@@ -21,41 +22,25 @@ const putPoint = (point: LogPoint): Operation => ({
 export const writeCompacted = (database: RocksDb["Service"], point: LogPoint): Effect.Effect<void, StorageError> =>
   database.write("raft_state", [putPoint(point)], "durable")
 
-/** Removes the entries up to `index`, and has their room given back. */
-export const removeThrough = (database: RocksDb["Service"], index: LogIndex): Effect.Effect<void, StorageError> => {
-  const range = [logKey(LogIndex(1)), behindLogKey(index)] as const
-  return Effect.map(
-    database.removeRange("raft_log", ...range),
-    () => database.reclaimUnsafe("raft_log", ...range)
-  )
+/** Empties the log after a reset was written down, also one that a crash interrupted: the old entries contradict it. */
+export const finishReset = (
+  database: RocksDb["Service"],
+  entries: EntryStore,
+  point: LogPoint
+): Effect.Effect<void, StorageError> => {
+  const finished: Operation = { _tag: "Delete", key: Buffer.from(stateKeys.resetting) }
+  return Effect.andThen(entries.restart(point), database.write("raft_state", [finished], "durable"))
 }
 
-/**
- * A crash between the two steps of a compaction leaves entries below the point. They are removed only if they are
- * there: a removal at each start would have a compaction write the whole log again.
- */
-export const finishCompaction = Effect.fnUntraced(function*(database: RocksDb["Service"], { index }: LogPoint) {
-  if (index === 0) return
-  let leftBehind = false
-  const range = { gte: logKey(LogIndex(1)), lt: behindLogKey(index), limit: 1, keysOnly: true }
-  yield* database.scan("raft_log", range, () => (leftBehind = true))
-  if (leftBehind) yield* removeThrough(database, index)
-})
-
 /** Replaces the log by "everything up to `point` is in the state". The next start finishes what a crash interrupts. */
-export const restartAfter = Effect.fnUntraced(function*(database: RocksDb["Service"], path: string, point: LogPoint) {
+export const restartAfter = Effect.fnUntraced(function*(
+  database: RocksDb["Service"],
+  path: string,
+  entries: EntryStore,
+  point: LogPoint
+) {
   yield* writeFloor(path, origin)
-  yield* database.write(
-    "raft_state",
-    [putPoint(point), { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }],
-    "durable"
-  )
-  yield* finishReset(database)
-})
-
-/** Empties the log when a reset was written down, also one that a crash interrupted: the old entries contradict it. */
-export const finishReset = Effect.fnUntraced(function*(database: RocksDb["Service"]) {
-  if ((yield* database.get("raft_state", stateKeys.resetting)) === undefined) return
-  yield* database.write("raft_log", [{ _tag: "DeleteRange", start: logKey(LogIndex(1)), end: logEnd }], "durable")
-  yield* database.write("raft_state", [{ _tag: "Delete", key: Buffer.from(stateKeys.resetting) }], "durable")
+  const begun: Operation = { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }
+  yield* database.write("raft_state", [putPoint(point), begun], "durable")
+  yield* finishReset(database, entries, point)
 })

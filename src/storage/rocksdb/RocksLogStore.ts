@@ -1,30 +1,27 @@
 /**
- * The durable log on RocksDB. One `append` is: hard state (when it changed), then truncation and entries, then one
- * sync. The order matters and atomicity does not: entries whose hard state was lost would be unexplained, a hard
- * state without its entries is merely ahead.
+ * The durable log of a data directory: entries in an `EntryStore`, all else in the database, and a floor beside both
+ * that tells the next start how far the entries must reach.
  */
 import { Effect, Layer, Semaphore } from "effect"
 import { coalescedSleep } from "../../CoalescedSleep.ts"
-import { CodecError } from "../../bytes/CodecError.ts"
 import { entryBytes } from "../../raft/Config.ts"
-import type { Entry, LogPoint } from "../../raft/Types.ts"
-import { addIndex, LogIndex, minIndex, origin } from "../../raft/Types.ts"
-import { logEnd, logKey } from "../Codec.ts"
+import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
+import { origin } from "../../raft/Types.ts"
 import { DataDir } from "../DataDir.ts"
+import { hasSegments } from "../DirectoryMarker.ts"
 import { readFloor } from "../DurableFloor.ts"
+import type { EntryStore } from "../EntryStore.ts"
+import { readRecords } from "../LogRecords.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
 import { LogStore } from "../LogStore.ts"
-import { entryOfRow } from "../LogCheck.ts"
-import { LogScrub } from "../LogScrub.ts"
-import { EntriesReadAtStart, recoverLog } from "../RecoveredLog.ts"
+import { findSegments } from "../segments/EntrySegments.ts"
+import type { StorageError } from "../StorageError.ts"
 import { closing } from "./Closing.ts"
-import { batches } from "./LogBatches.ts"
+import { findRows } from "./EntryRows.ts"
 import { LogFloor } from "./LogFloor.ts"
-import { finishCompaction, finishReset, removeThrough, restartAfter, writeCompacted } from "./LogRemovals.ts"
+import { finishReset, restartAfter, writeCompacted } from "./LogRemovals.ts"
 import { RocksDb } from "./RocksDb.ts"
 import { recoverState } from "./StateFamilies.ts"
-import type { StorageError } from "../StorageError.ts"
-import { StorageCorruption } from "../StorageError.ts"
 
 /**
  * Bytes of entries after which the hard state is written to a table. It is a few rows in each term, and as long as one
@@ -35,28 +32,26 @@ const entryBytesBetweenFlushes = 16 * 1024 * 1024
 /** How often the durable floor follows the log. */
 const floorMs = 1_000
 
-/** Bytes of rows that one trip to RocksDB should bring, by the largest of those read lately. */
-const tripBytes = 2 * 1024 * 1024
-
-/** Rows of one trip: to begin with, and at most. Each may have a megabyte where all before it were small. */
-const firstRowsAtOnce = 8
-const maxRowsAtOnce = 128
-
 class RocksLog {
   private readonly database: RocksDb["Service"]
   private readonly path: string
+  private readonly entries: EntryStore
   private readonly floor: LogFloor
-  private readonly scrub: LogScrub
   private compacted: LogPoint
   /** Since the hard state was last flushed. */
   private appendedBytes = 0
-  private rowsAtOnce = firstRowsAtOnce
 
-  constructor(database: RocksDb["Service"], path: string, floor: LogFloor, scrub: LogScrub, compacted: LogPoint) {
+  constructor(
+    database: RocksDb["Service"],
+    path: string,
+    entries: EntryStore,
+    floor: LogFloor,
+    compacted: LogPoint
+  ) {
     this.database = database
     this.path = path
+    this.entries = entries
     this.floor = floor
-    this.scrub = scrub
     this.compacted = compacted
   }
 
@@ -70,52 +65,23 @@ class RocksLog {
   append(writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> {
     if (writes.length === 0) return Effect.void
     const truncates = writes.some((write) => write.truncateFrom !== undefined)
-    const written = Effect.map(this.database.writeAll(batches(writes)), () => this.wrote(writes))
+    const written = Effect.map(this.entries.write(writes), () => this.wrote(writes))
     if (!truncates) return written
     const forgotten = Effect.sync(() => this.floor.forgetTail(writes, this.compacted))
     const removed = Effect.andThen(forgotten, written)
+    const lowered = Effect.suspend(() => this.floor.lower(writes, (index) => this.pointAt(index)))
     // How low the floor has to go is decided under its lock. What was written is known as written even when the node
     // is asked to stop in the middle: the floor that is raised last must not speak of entries that are gone.
-    return Effect.uninterruptible(
-      Semaphore.withPermit(this.floor.lock, Effect.andThen(Effect.suspend(() => this.lowerFloor(writes)), removed))
-    )
+    return Effect.uninterruptible(Semaphore.withPermit(this.floor.lock, Effect.andThen(lowered, removed)))
   }
 
-  readonly read = Effect.fnUntraced({ self: this }, function*(
-    this: RocksLog,
-    from: LogIndex,
-    through: LogIndex,
-    maxBytes: number
-  ) {
-    const entries: Array<Entry> = []
-    if (from > through || from <= this.compacted.index) return entries
-    let bytes = 0
-    let largest = 1
-    let problem: string | undefined
-    const { rowsAtOnce } = this
-    yield* this.database.scan(
-      "raft_log",
-      { gte: logKey(from), lt: logKey(addIndex(through, 1)), limit: through - from + 1, rowsAtOnce },
-      (row) => {
-        largest = Math.max(largest, row.value.byteLength)
-        const entry = entryOfRow(row)
-        if (entry instanceof CodecError) problem = entry.message
-        else if (entry.index !== from + entries.length) problem = `entry ${from + entries.length} is missing`
-        else if (entries.length > 0 && bytes + row.value.byteLength > maxBytes) return false
-        else {
-          entries.push(entry)
-          bytes += row.value.byteLength
-        }
-        return problem === undefined
-      }
+  read(from: LogIndex, through: LogIndex, maxBytes: number): Effect.Effect<ReadonlyArray<Entry>, StorageError> {
+    return Effect.suspend(() =>
+      from > through || from <= this.compacted.index
+        ? Effect.succeed([])
+        : this.entries.read(from, through, maxBytes)
     )
-    this.rowsAtOnce = Math.max(1, Math.min(maxRowsAtOnce, 2 * rowsAtOnce, Math.floor(tripBytes / largest)))
-    if (problem !== undefined) {
-      const safe = `log entries up to ${from - 1}`
-      return yield* new StorageCorruption({ path: this.path, detail: problem, safe })
-    }
-    return entries
-  })
+  }
 
   compact(through: LogPoint): Effect.Effect<void, StorageError> {
     return Semaphore.withPermit(this.floor.lock, this.removeBeginning(through))
@@ -133,17 +99,13 @@ class RocksLog {
     if (index <= this.compacted.index) return
     yield* writeCompacted(this.database, { index, term })
     this.compacted = { index, term }
-    this.scrub.compactedThrough(this.compacted)
-    yield* removeThrough(this.database, index)
+    yield* this.entries.removeThrough(this.compacted)
   })
 
   private readonly restart = Effect.fnUntraced({ self: this }, function*(this: RocksLog, { index, term }: LogPoint) {
-    this.scrub.compactedThrough({ index, term })
-    this.scrub.truncatedFrom(LogIndex(1))
-    yield* restartAfter(this.database, this.path, { index, term })
+    yield* restartAfter(this.database, this.path, this.entries, { index, term })
     this.compacted = { index, term }
     this.floor.restartedAfter(this.compacted)
-    this.database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logEnd)
   })
 
   private wrote(writes: ReadonlyArray<LogWrite>): void {
@@ -153,18 +115,12 @@ class RocksLog {
     }
   }
 
-  private lowerFloor(writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> {
-    for (const { truncateFrom } of writes) if (truncateFrom !== undefined) this.scrub.truncatedFrom(truncateFrom)
-    return this.floor.lower(writes, (index) => this.pointAt(index))
-  }
-
   /** The point of an entry; where the log begins when that entry is not there, or not readable. */
   private pointAt(index: LogIndex): Effect.Effect<LogPoint, StorageError> {
-    if (index === 0) return Effect.succeed(this.compacted)
-    return Effect.map(this.database.get("raft_log", logKey(index)), (value) => {
-      const entry = value === undefined ? undefined : entryOfRow({ key: logKey(index), value })
-      return entry === undefined || entry instanceof CodecError ? this.compacted : entry
-    })
+    return this.read(index, index, 0).pipe(
+      Effect.map(([entry]) => entry ?? this.compacted),
+      Effect.catchTag("StorageCorruption", () => Effect.succeed(this.compacted))
+    )
   }
 }
 
@@ -177,18 +133,21 @@ const covers = ({ compacted, lastIndex, termRuns }: RecoveredLog, point: LogPoin
   return term === point.term
 }
 
-/** The log on disk, its floor, and how far an earlier run's word is taken for it. A crash's work is finished first. */
-const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], path: string) {
+/** The log on disk and its floor. What a crash interrupted is finished first. */
+const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], { marker, path, syncs }: DataDir["Service"]) {
   const floor = yield* readFloor(path)
-  yield* finishReset(database)
-  const { log, trustedThrough } = yield* recoverLog(database, path, floor, yield* EntriesReadAtStart)
+  const records = yield* readRecords(database, path)
+  const { entries, log } = hasSegments(marker)
+    ? yield* findSegments(database, path, syncs, records, floor)
+    : yield* findRows(database, path, records, floor)
+  if (records.resetting) yield* finishReset(database, entries, records.compacted)
   const { installed } = yield* recoverState(database, path)
-  if (installed === undefined || covers(log, installed)) return { floor, log, trustedThrough }
+  if (installed === undefined || covers(log, installed)) return { floor, log, entries }
   yield* Effect.logWarning(
     `a snapshot through ${installed.index} was installed when the node stopped, and the log does not reach it: ` +
       "restarts it there"
   )
-  yield* restartAfter(database, path, installed)
+  yield* restartAfter(database, path, entries, installed)
   const restarted: RecoveredLog = {
     ...log,
     compacted: installed,
@@ -197,32 +156,33 @@ const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], path: 
     lastTimestampMs: 0,
     termRuns: []
   }
-  return { floor: origin, log: restarted, trustedThrough }
+  return { floor: origin, log: restarted, entries }
 })
 
 const make = Effect.gen(function*() {
   const database = yield* RocksDb
-  const { path } = yield* DataDir
-  const { floor: found, log: recovered, trustedThrough } = yield* recover(database, path)
-  const { compacted, lastIndex } = recovered
-  yield* finishCompaction(database, compacted)
-  const scrub = new LogScrub(database, path, compacted, minIndex(trustedThrough, lastIndex))
+  const directory = yield* DataDir
+  const { path } = directory
+  const { entries, floor: found, log: recovered } = yield* recover(database, directory)
   const floor = new LogFloor(path, found, recovered)
-  const log = new RocksLog(database, path, floor, scrub, compacted)
+  const log = new RocksLog(database, path, entries, floor, recovered.compacted)
 
   yield* database.failure.inBackground(
     "follow the log",
     Effect.forever(Effect.andThen(floor.raise, Effect.andThen(log.releaseLogFiles, coalescedSleep(floorMs))))
   )
-  yield* database.failure.inBackground("check the log", scrub.run)
+  yield* database.failure.inBackground("check the log", entries.watch)
   yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => database.failure.error === undefined ? closing(floor.raise) : Effect.void)
+    closing(Effect.andThen(
+      entries.close,
+      Effect.suspend(() => database.failure.error === undefined ? floor.raise : Effect.void)
+    ))
   )
 
   return LogStore.of({
     recovered,
     append: (writes) => log.append(writes),
-    read: log.read,
+    read: (from, through, maxBytes) => log.read(from, through, maxBytes),
     compact: (through) => log.compact(through),
     reset: (point) => log.reset(point),
     failed: database.failure.failed

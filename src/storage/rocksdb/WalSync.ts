@@ -12,7 +12,6 @@
  * Two syncs never run at once, and the first error is final: after a failed fsync the kernel may report success for
  * pages that never reached the disk.
  */
-import type { Stats } from "node:fs"
 import {
   closeSync,
   fdatasync as fdatasyncCallback,
@@ -20,14 +19,15 @@ import {
   fstatSync,
   fsync as fsyncCallback,
   openSync,
-  readdirSync,
-  statSync
+  readdirSync
 } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { isMissing } from "../../ErrorCode.ts"
+import type { FileIdentity } from "../FileIdentity.ts"
+import { isAt, isSame } from "../FileIdentity.ts"
 import { DataDirLost } from "../StorageError.ts"
-import { SyncPace } from "./SyncPace.ts"
+import { SyncPace } from "../SyncPace.ts"
 
 const fdatasync = promisify(fdatasyncCallback)
 const fsync = promisify(fsyncCallback)
@@ -50,20 +50,17 @@ const walName = /^(\d+)\.log$/
 /** The name of a WAL by its number. */
 export const walFile = (number: number): string => `${String(number).padStart(6, "0")}.log`
 
-/** Which file it is, whatever its name. */
-type FileId = Pick<Stats, "dev" | "ino">
-
 /** Attempts to learn the WAL in use: RocksDB asks for its size by name, and may delete it between the two. */
 const maxAttempts = 3
 
 export class WalSync {
   private readonly source: WalSource
   private readonly folder: number
-  private readonly folderId: FileId
+  private readonly folderId: FileIdentity
   private readonly enabled: boolean
   private readonly onSync: (elapsedMs: number) => void
   private current = -1
-  private currentId: FileId = { dev: 0, ino: 0 }
+  private currentId: FileIdentity = { dev: 0, ino: 0 }
   private currentNumber = 0
   private currentPath = ""
   /** Numbers of the WALs that were synced since the start. */
@@ -212,12 +209,4 @@ export class WalSync {
       throw error
     }
   }
-}
-
-const isSame = (one: FileId, other: FileId): boolean => one.ino === other.ino && one.dev === other.dev
-
-/** Whether a path names this very file or folder. */
-const isAt = (path: string, id: FileId): boolean => {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat !== undefined && isSame(stat, id)
 }

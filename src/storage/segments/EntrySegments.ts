@@ -1,0 +1,145 @@
+/** The entries of a log in segments beside the database, and its hard state in there. */
+import { Effect } from "effect"
+import { CodecError } from "../../bytes/CodecError.ts"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
+import type { Entry, HardState } from "../../raft/Types.ts"
+import { addIndex } from "../../raft/Types.ts"
+import { hardStateRecord, stateKeys } from "../Codec.ts"
+import type { DurableFloor } from "../DurableFloor.ts"
+import type { EntryStore, FoundEntries } from "../EntryStore.ts"
+import type { LogRecords } from "../LogRecords.ts"
+import { requireWhole } from "../LogRecords.ts"
+import type { LogWrite, RecoveredLog } from "../LogStore.ts"
+import { promisedIn } from "../rocksdb/Promised.ts"
+import type { RocksDb } from "../rocksdb/RocksDb.ts"
+import type { StorageError } from "../StorageError.ts"
+import { DataDirLost, failureIn, StorageCorruption } from "../StorageError.ts"
+import * as StorageMetrics from "../StorageMetrics.ts"
+import { SyncCount } from "../SyncCount.ts"
+import { SyncPace } from "../SyncPace.ts"
+import { findLog } from "./FoundLog.ts"
+import { SegmentBytes } from "./SegmentBytes.ts"
+import { SegmentLog } from "./SegmentLog.ts"
+
+/** How often the files are looked for. */
+const checkMs = 1_000
+
+const isPlain = ({ hardState, truncateFrom }: LogWrite): boolean =>
+  hardState === undefined && truncateFrom === undefined
+
+/** The entries of writes that do nothing else. */
+const entriesOf = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Entry> =>
+  writes.length === 1 ? (writes[0] as LogWrite).entries : writes.flatMap(({ entries }) => entries)
+
+const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore => {
+  const { failure, path } = database
+  const promised = promisedIn(path, failure)
+
+  /** Begins on the stack of the caller, and ends there when the disk is fast: nothing waits for another turn then. */
+  const append = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
+    try {
+      const waiting = log.append(entries)
+      return waiting === undefined ? Effect.void : promised("append", () => waiting)
+    } catch (cause) {
+      const error = failureIn("append", path, cause)
+      failure.record(error)
+      return Effect.fail(error)
+    }
+  }
+
+  const appendInOrder = async (writes: ReadonlyArray<LogWrite>): Promise<void> => {
+    for (const { entries, truncateFrom } of writes) {
+      if (truncateFrom !== undefined) await log.truncate(addIndex(truncateFrom, -1))
+      if (entries.length > 0) await log.append(entries)
+    }
+    await log.sync()
+  }
+
+  /** Before all entries, also those that were asked for before it: a hard state without entries is merely ahead. */
+  const writeHardState = (hardState: HardState): Effect.Effect<void, StorageError> => {
+    const put = { _tag: "Put", key: stateKeys.hardState, value: hardStateRecord(hardState) } as const
+    return database.writeAll([{ family: "raft_state", operations: [put] }])
+  }
+
+  return {
+    write: (writes) =>
+      Effect.suspend(() => {
+        if (failure.error !== undefined) return Effect.fail(failure.error)
+        if (writes.every(isPlain)) return append(entriesOf(writes))
+        const hardState = writes.findLast((write) => write.hardState !== undefined)?.hardState
+        const before = hardState === undefined ? Effect.void : writeHardState(hardState)
+        return Effect.andThen(before, promised("append", () => appendInOrder(writes)))
+      }),
+    read: (from, through, maxBytes) =>
+      Effect.flatMap(
+        promised("read", () => log.read(from, through, maxBytes)),
+        (found): Effect.Effect<ReadonlyArray<Entry>, StorageError> =>
+          found instanceof CodecError
+            ? Effect.fail(
+              new StorageCorruption({ path, detail: found.message, safe: `log entries up to ${addIndex(from, -1)}` })
+            )
+            : Effect.succeed(found)
+      ),
+    removeThrough: ({ index }) => promised("compact", () => log.removeThrough(index)),
+    restart: (point) => promised("reset", () => log.restart(point)),
+    watch: Effect.forever(
+      Effect.andThen(
+        coalescedSleep(checkMs),
+        Effect.suspend(() => {
+          const missing = log.missing()
+          return missing === undefined
+            ? Effect.void
+            : Effect.fail(new DataDirLost({ path, detail: `${missing} is not there any more` }))
+        })
+      )
+    ),
+    close: Effect.suspend(() => promised("close", () => log.close(failure.error === undefined)))
+  }
+}
+
+/** What the segments hold, by the records of the database, checked. Changes nothing. */
+export const readSegments = Effect.fnUntraced(function*(
+  database: RocksDb["Service"],
+  path: string,
+  records: LogRecords,
+  floor: DurableFloor | undefined
+) {
+  const found = yield* promisedIn(path, database.failure)("read the log", () => findLog(path, records))
+  const { check } = found
+  yield* requireWhole(path, records, check, floor)
+  const { compacted, confState, hardState } = records
+  const log: RecoveredLog = {
+    hardState,
+    confState,
+    compacted,
+    lastIndex: check.last.index,
+    bytes: check.bytes,
+    lastTimestampMs: check.lastTimestampMs,
+    termRuns: check.termRuns
+  }
+  return { log, found }
+})
+
+/** The segments of this node's directory, for a start. */
+export const findSegments = Effect.fnUntraced(function*(
+  database: RocksDb["Service"],
+  path: string,
+  syncs: boolean,
+  records: LogRecords,
+  floor: DurableFloor | undefined
+) {
+  const { found, log } = yield* readSegments(database, path, records, floor)
+  if (found.unfinishedBytes > 0) {
+    yield* Effect.logInfo(`the log ends with an unfinished write of ${found.unfinishedBytes} bytes: leaves it out`)
+  }
+  const { synced } = yield* StorageMetrics.make
+  const options = {
+    folder: path,
+    segmentBytes: yield* SegmentBytes,
+    syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
+  }
+  const segments = new SegmentLog(options, found, found.check.last)
+  yield* promisedIn(path, database.failure)("remove segments", () => segments.unlink(found.leftovers))
+  const entries: FoundEntries = { log, entries: entryStore(database, segments) }
+  return entries
+})

@@ -1,0 +1,236 @@
+/**
+ * The entries of a log in its segments. Each segment begins where the one before it ends; a part that a leader replaces
+ * ends it early, and what comes then begins the next one. Each start begins one, too, so that nothing is written behind
+ * the rest of an unfinished write.
+ *
+ * The file of the next segment is made while the one before it fills up. Nothing here is retried: after an error the
+ * log is not to be used any more.
+ */
+import { closeSync, readdirSync } from "node:fs"
+import { unlink } from "node:fs/promises"
+import { join } from "node:path"
+import { CodecError } from "../../bytes/CodecError.ts"
+import { isMissing } from "../../ErrorCode.ts"
+import { encodeEntries } from "../../protocol/EntryRecord.ts"
+import { entryBytes } from "../../raft/Config.ts"
+import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
+import { syncFolderAsync } from "../Folder.ts"
+import type { EmptyFile } from "./EmptyFile.ts"
+import { makeEmptyFile } from "./EmptyFile.ts"
+import { Segment } from "./Segment.ts"
+import { headerBytes, lengthBytes, segmentFile } from "./SegmentFormat.ts"
+import { readEntries } from "./SegmentReads.ts"
+import type { Syncs } from "./SegmentWriter.ts"
+import { SegmentWriter } from "./SegmentWriter.ts"
+
+/** What a start found. */
+export interface FoundSegments {
+  /** Those whose entries count, in order. */
+  readonly segments: ReadonlyArray<Segment>
+  /** The sequence number of a segment that begins now. */
+  readonly nextSequence: number
+}
+
+export interface SegmentLogOptions {
+  /** The data directory. */
+  readonly folder: string
+  /** Bytes of a segment. It is longer only where its one entry is. */
+  readonly segmentBytes: number
+  readonly syncs: Syncs
+}
+
+const storedBytes = (entry: Entry): number => lengthBytes + entryBytes(entry)
+
+const storedBytesOf = (entries: ReadonlyArray<Entry>): number => {
+  let bytes = 0
+  for (const entry of entries) bytes += storedBytes(entry)
+  return bytes
+}
+
+export class SegmentLog {
+  private readonly options: SegmentLogOptions
+  private segments: ReadonlyArray<Segment>
+  /** Sequence numbers of the files that are there, void ones too. */
+  private readonly files: Set<number>
+  private nextSequence: number
+  private last: LogPoint
+  private writer: SegmentWriter | undefined
+  private next: Promise<EmptyFile> | undefined
+  /** The end of the log is in no header yet, and not where the last segment ends. */
+  private truncated = false
+
+  /** `last` is the last entry of the log, or what it follows where it has none. */
+  constructor(options: SegmentLogOptions, { nextSequence, segments }: FoundSegments, last: LogPoint) {
+    this.options = options
+    this.segments = segments
+    this.files = new Set(segments.map(({ sequence }) => sequence))
+    this.nextSequence = nextSequence
+    this.last = last
+  }
+
+  /**
+   * Adds entries, consecutive and behind the last one, durably. `undefined` when that is done already. One call of this
+   * class that writes at a time.
+   */
+  append(entries: ReadonlyArray<Entry>): Promise<void> | undefined {
+    const { writer } = this
+    if (writer === undefined || !writer.takesOnThread(storedBytesOf(entries))) return this.appendOnPool(entries)
+    writer.writeOnThread(encodeEntries(entries))
+    this.added(writer.segment, entries)
+    return undefined
+  }
+
+  /** Has the log end with `index`. Durable with the next entries, or with `sync`. */
+  async truncate(index: LogIndex): Promise<void> {
+    if (index >= this.last.index) return
+    const last = await this.pointAt(index)
+    await this.endSegment()
+    for (const segment of this.segments) segment.cutBehind(index)
+    this.segments = this.segments.filter(({ base }) => base.index < index)
+    this.last = last
+    this.truncated = true
+  }
+
+  /** Makes durable where the log ends. */
+  async sync(): Promise<void> {
+    if (this.truncated) await (await this.beginSegment()).sync()
+  }
+
+  /** Removes the files without an entry behind `index`, which is known to be the beginning of the log. */
+  async removeThrough(index: LogIndex): Promise<void> {
+    const first = this.segments.findLastIndex(({ base }) => base.index <= index)
+    if (first < 0) return
+    this.segments = this.segments.slice(first)
+    const { sequence } = this.segments[0] as Segment
+    await this.unlink([...this.files].filter((file) => file < sequence))
+  }
+
+  /** Removes all entries: the log goes on behind `point`. */
+  async restart(point: LogPoint): Promise<void> {
+    await this.endSegment()
+    this.segments = []
+    this.last = point
+    this.truncated = false
+    await this.unlink([...this.files])
+    await syncFolderAsync(this.options.folder)
+  }
+
+  /** Removes files of segments of which no entry counts. */
+  async unlink(sequences: ReadonlyArray<number>): Promise<void> {
+    for (const sequence of sequences) {
+      try {
+        await unlink(join(this.options.folder, segmentFile(sequence)))
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+      this.files.delete(sequence)
+    }
+  }
+
+  /** See `readEntries`. None where the beginning was removed meanwhile. */
+  async read(from: LogIndex, through: LogIndex, maxBytes: number): Promise<ReadonlyArray<Entry> | CodecError> {
+    try {
+      return await readEntries(this.options.folder, this.segments, from, through, maxBytes)
+    } catch (error) {
+      if (isMissing(error) && from <= (this.segments[0]?.base ?? this.last).index) return []
+      throw error
+    }
+  }
+
+  /** What of it is needed and gone. */
+  missing(): string | undefined {
+    const needed = this.segments.map(({ sequence }) => segmentFile(sequence))
+    try {
+      const names = new Set(readdirSync(this.options.folder))
+      return needed.find((name) => !names.has(name))
+    } catch (error) {
+      if (isMissing(error)) return "the directory itself"
+      throw error
+    }
+  }
+
+  /** Gives back the files. Whole, the log ends in good order; otherwise nothing is written any more. */
+  async close(whole: boolean): Promise<void> {
+    const { next, writer } = this
+    this.writer = undefined
+    this.next = undefined
+    if (whole) await writer?.finish()
+    else writer?.close()
+    const unused = await next?.catch(() => undefined)
+    if (unused === undefined) return
+    closeSync(unused.descriptor)
+    if (whole) await unlink(unused.path)
+  }
+
+  private async appendOnPool(entries: ReadonlyArray<Entry>): Promise<void> {
+    for (let done = 0; done < entries.length;) {
+      const writer = this.writer ?? await this.beginSegment()
+      const end = this.fitting(entries, done, writer)
+      if (end === done) {
+        await this.endSegment()
+        continue
+      }
+      const part = entries.slice(done, end)
+      await writer.write(encodeEntries(part))
+      await writer.sync()
+      this.added(writer.segment, part)
+      done = end
+    }
+  }
+
+  /** How many of the entries go into a segment; one at least into an empty one. */
+  private fitting(entries: ReadonlyArray<Entry>, from: number, { room, segment }: SegmentWriter): number {
+    let end = from
+    for (let bytes = 0; end < entries.length; end++) {
+      bytes += storedBytes(entries[end] as Entry)
+      if (bytes > room) break
+    }
+    return end === from && segment.last === segment.base.index ? from + 1 : end
+  }
+
+  private added(segment: Segment, entries: ReadonlyArray<Entry>): void {
+    for (const entry of entries) segment.add(storedBytes(entry))
+    const { index, term } = entries[entries.length - 1] as Entry
+    this.last = { index, term }
+  }
+
+  private async pointAt(index: LogIndex): Promise<LogPoint> {
+    const base = this.segments.find((segment) => segment.base.index === index)?.base
+    if (base !== undefined) return base
+    const found = await readEntries(this.options.folder, this.segments, index, index, 0)
+    if (found instanceof CodecError) throw new Error(found.message)
+    const [entry] = found
+    if (entry === undefined) throw new Error(`entry ${index} is missing`)
+    return { index, term: entry.term }
+  }
+
+  private async beginSegment(): Promise<SegmentWriter> {
+    const file = await (this.next ?? this.makeNext())
+    this.next = this.makeNext()
+    // Whoever needs it gets the error; until then nobody waits for it.
+    this.next.catch(() => undefined)
+    const segment = new Segment(file.sequence, this.last)
+    const writer = new SegmentWriter(file, segment, this.options.syncs)
+    await writer.writeHeader()
+    this.files.add(file.sequence)
+    this.segments = [...this.segments, segment]
+    this.writer = writer
+    this.truncated = false
+    return writer
+  }
+
+  private async endSegment(): Promise<void> {
+    const { writer } = this
+    if (writer === undefined) return
+    await writer.finish()
+    writer.segment.seal()
+    this.writer = undefined
+  }
+
+  private makeNext(): Promise<EmptyFile> {
+    const { folder, segmentBytes } = this.options
+    const sequence = this.nextSequence
+    this.nextSequence += 1
+    return makeEmptyFile(folder, join(folder, segmentFile(sequence)), sequence, Math.max(segmentBytes, headerBytes))
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Writes one segment: entries go to its end, and a sync makes them durable. On a disk that syncs fast both happen on
+ * the calling thread (`SyncPace.ts`): a lone write then takes no trip to the thread pool.
+ *
+ * A sync does not notice that the file was removed, and the next start would not find it. So each one ends with a look
+ * whether the file is still known by its path.
+ */
+import { closeSync, fdatasync as fdatasyncCallback, fdatasyncSync, ftruncate, write, writeSync } from "node:fs"
+import { basename, dirname } from "node:path"
+import { promisify } from "node:util"
+import { isAt } from "../FileIdentity.ts"
+import { DataDirLost } from "../StorageError.ts"
+import type { SyncCount } from "../SyncCount.ts"
+import type { SyncPace } from "../SyncPace.ts"
+import type { EmptyFile } from "./EmptyFile.ts"
+import type { Segment } from "./Segment.ts"
+import { encodeHeader } from "./SegmentFormat.ts"
+
+const fdatasync = promisify(fdatasyncCallback)
+const truncate = promisify(ftruncate)
+const writeOnPool = promisify(write)
+
+/** More than this is written on the thread pool in any case: it would hold up the thread for about a millisecond. */
+const maxBytesOnThread = 1024 * 1024
+
+/** What the segments of a log share about their syncs. */
+export interface Syncs {
+  readonly count: SyncCount
+  readonly pace: SyncPace
+  /** `false` leaves them out: benchmarks only. */
+  readonly enabled: boolean
+}
+
+export class SegmentWriter {
+  readonly segment: Segment
+  private readonly file: EmptyFile
+  private readonly syncs: Syncs
+  private end = 0
+  private synced = 0
+  private closed = false
+
+  constructor(file: EmptyFile, segment: Segment, syncs: Syncs) {
+    this.file = file
+    this.segment = segment
+    this.syncs = syncs
+  }
+
+  /** Bytes that fit behind what was written. */
+  get room(): number {
+    return this.file.capacity - this.end
+  }
+
+  /** Begins the file. Durable with the first sync. */
+  writeHeader(): Promise<void> {
+    return this.write(encodeHeader(this.segment.sequence, this.segment.base))
+  }
+
+  /** Writes `bytes` to the end, not durably. */
+  async write(bytes: Uint8Array): Promise<void> {
+    const { descriptor } = this.file
+    for (let from = 0; from < bytes.byteLength;) {
+      const { bytesWritten } = await writeOnPool(descriptor, bytes, from, bytes.byteLength - from, this.end)
+      from += bytesWritten
+      this.end += bytesWritten
+    }
+  }
+
+  /** Whether so many bytes fit, and this thread may wait for them to be durable. */
+  takesOnThread(bytes: number): boolean {
+    return bytes <= this.room && bytes <= maxBytesOnThread && this.syncs.pace.isFast
+  }
+
+  /** Writes `bytes` to the end and syncs, on this thread. */
+  writeOnThread(bytes: Uint8Array): void {
+    const { descriptor } = this.file
+    for (let from = 0; from < bytes.byteLength;) {
+      const written = writeSync(descriptor, bytes, from, bytes.byteLength - from, this.end)
+      from += written
+      this.end += written
+    }
+    const sinceMs = performance.now()
+    if (this.syncs.enabled) fdatasyncSync(descriptor)
+    this.wasSynced(this.end, sinceMs)
+  }
+
+  /** Makes durable what was written. */
+  async sync(): Promise<void> {
+    const { end } = this
+    if (end === this.synced) return
+    const sinceMs = performance.now()
+    if (this.syncs.enabled) await fdatasync(this.file.descriptor)
+    this.wasSynced(end, sinceMs)
+  }
+
+  /** The last call but `close`: makes everything durable, and gives back the length that was not used. */
+  async finish(): Promise<void> {
+    await this.sync()
+    await truncate(this.file.descriptor, this.end)
+    this.close()
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    closeSync(this.file.descriptor)
+  }
+
+  private wasSynced(end: number, sinceMs: number): void {
+    this.synced = end
+    const elapsedMs = performance.now() - sinceMs
+    this.syncs.pace.took(elapsedMs)
+    this.syncs.count.took(elapsedMs)
+    const { identity, path } = this.file
+    if (this.syncs.enabled && !isAt(path, identity)) {
+      throw new DataDirLost({ path: dirname(path), detail: `${basename(path)} is not there any more` })
+    }
+  }
+}
