@@ -1,4 +1,4 @@
-/** What makes rows of `raft_log`, or entries of segments, a log: each is whole, none is missing, and terms never go back. */
+/** What makes rows of `raft_log`, or entries of segments, a log: none is missing or broken, and terms never go back. */
 import { Effect } from "effect"
 import { decodeEntry } from "../protocol/EntryRecord.ts"
 import { CodecError } from "../bytes/CodecError.ts"

@@ -114,7 +114,7 @@ describe("a newer format is refused, with the release that reads it", () => {
   it.live("a data directory of a later format", () =>
     Effect.gen(function*() {
       const path = yield* directory
-      const marker = { formatVersion: 6, voters: "spelled otherwise", required: { level: 3, release: "9.8.7" } }
+      const marker = { formatVersion: 7, voters: "spelled otherwise", required: { level: 3, release: "9.8.7" } }
       yield* opened(
         path,
         RocksDb.use((database) =>
@@ -129,7 +129,7 @@ describe("a newer format is refused, with the release that reads it", () => {
         const error = yield* Effect.flip(open)
         assert.match(
           error.message,
-          /\(format-version\): expected format 4 or 5, found format 6.*run flaredb 9\.8\.7, or restore/
+          /\(format-version\): expected format 4, 5, 6, found format 7.*run flaredb 9\.8\.7, or restore/
         )
       }
     }))

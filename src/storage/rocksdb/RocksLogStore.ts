@@ -173,10 +173,12 @@ const make = Effect.gen(function*() {
   )
   yield* database.failure.inBackground("check the log", entries.watch)
   yield* Effect.addFinalizer(() =>
-    closing(Effect.andThen(
-      entries.close,
-      Effect.suspend(() => database.failure.error === undefined ? floor.raise : Effect.void)
-    ))
+    closing(
+      Effect.andThen(
+        entries.close,
+        Effect.suspend(() => database.failure.error === undefined ? floor.raise : Effect.void)
+      )
+    )
   )
 
   return LogStore.of({

@@ -93,7 +93,9 @@ const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore =
         })
       )
     ),
-    close: Effect.suspend(() => promised("close", () => log.close(failure.error === undefined)))
+    close: Effect.suspend(() =>
+      failure.error === undefined ? promised("close", () => log.close()) : Effect.sync(() => log.abandon())
+    )
   }
 }
 
@@ -136,6 +138,7 @@ export const findSegments = Effect.fnUntraced(function*(
   const options = {
     folder: path,
     segmentBytes: yield* SegmentBytes,
+    failed: (cause: unknown) => database.failure.record(failureIn("make a segment", path, cause)),
     syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
   }
   const segments = new SegmentLog(options, found, found.check.last)

@@ -16,9 +16,9 @@
  * Indexes within a segment are consecutive, from the one behind the base on. The base also says where the log of all
  * segments before it ends: what they hold behind it is void, because a leader replaced it or a write was not finished.
  *
- * A segment is as long as it may become from the beginning on, in zeros without room on the disk: a sync need not write
- * a new length down with each entry then. A length of zero ends it. It is cut to what it holds once the next one begins.
- * No byte is written twice, so nothing that was synced can be torn.
+ * A segment is as long as it may become from the beginning on, in zeros without room on the disk: otherwise each sync
+ * would write a new length down, too. A length of zero ends it. It is cut to what it holds once the next one begins. No
+ * byte is written twice, so nothing that was synced can be torn.
  */
 import { crc32 } from "node:zlib"
 import { CodecError } from "../../bytes/CodecError.ts"

@@ -37,6 +37,8 @@ export interface SegmentLogOptions {
   /** Bytes of a segment. It is longer only where its one entry is. */
   readonly segmentBytes: number
   readonly syncs: Syncs
+  /** Gets the error of work that no call waits for. */
+  readonly failed: (cause: unknown) => void
 }
 
 const storedBytes = (entry: Entry): number => lengthBytes + entryBytes(entry)
@@ -149,17 +151,21 @@ export class SegmentLog {
     }
   }
 
-  /** Gives back the files. Whole, the log ends in good order; otherwise nothing is written any more. */
-  async close(whole: boolean): Promise<void> {
-    const { next, writer } = this
-    this.writer = undefined
+  /** Ends in good order: the next start finds nothing but what counts. */
+  async close(): Promise<void> {
+    const { next } = this
     this.next = undefined
-    if (whole) await writer?.finish()
-    else writer?.close()
-    const unused = await next?.catch(() => undefined)
-    if (unused === undefined) return
-    closeSync(unused.descriptor)
-    if (whole) await unlink(unused.path)
+    await this.endSegment()
+    if (next === undefined) return
+    const { descriptor, path } = await next
+    closeSync(descriptor)
+    await unlink(path)
+  }
+
+  /** Gives the file back after a failure, and writes nothing. */
+  abandon(): void {
+    this.writer?.close()
+    this.writer = undefined
   }
 
   private async appendOnPool(entries: ReadonlyArray<Entry>): Promise<void> {
@@ -207,8 +213,8 @@ export class SegmentLog {
   private async beginSegment(): Promise<SegmentWriter> {
     const file = await (this.next ?? this.makeNext())
     this.next = this.makeNext()
-    // Whoever needs it gets the error; until then nobody waits for it.
-    this.next.catch(() => undefined)
+    // No call waits for it before it is needed, so a failure must be reported here.
+    this.next.catch(this.options.failed)
     const segment = new Segment(file.sequence, this.last)
     const writer = new SegmentWriter(file, segment, this.options.syncs)
     await writer.writeHeader()
