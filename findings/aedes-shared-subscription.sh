@@ -3,7 +3,7 @@
 #
 # Versions:  aedes 1.2.0, mqtt 5.16.0 (npm), Debian mosquitto 2.0.11-1.2+deb12u2 (bookworm, amd64), Node.js 24.21.0.
 #            Seen 2026-11-30.
-# Expected:  workers that subscribe to `$share/workers/jobs` get one job each in turn, as with other brokers of MQTT, or a
+# Expected:  workers that subscribe to `$share/workers/jobs` get one job each in turn, as with other brokers of MQTT. A
 #            broker that does not have this refuses the subscription: the answer has a code for that (128).
 # Happens:   aedes answers that it is granted, with the level that was asked for, and takes the whole for the name of a
 #            topic, to which nobody publishes. The publisher is told that the job has arrived, as the broker has it. So

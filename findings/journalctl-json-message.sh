@@ -4,10 +4,10 @@
 # Versions:  Debian systemd, libsystemd-shared and systemd-journal-remote 252.39-1~deb12u2 (bookworm, amd64).
 #            Seen 2026-11-30.
 # Expected:  `MESSAGE` is a text: JSON has escapes for what cannot be printed, and `-o cat` shows all of these messages.
-# Happens:   a control character other than a tab or an end of line makes it an array of the bytes. A field of 4096 bytes
-#            with its name is null. So what looks for errors by JSON finds none in the coloured lines of a service, and
-#            loses the long ones, which are those with a stack or a whole request. `--all` brings the long ones, and
-#            the coloured ones stay arrays, so that a reader needs both.
+# Happens:   a control character other than a tab or an end of line makes it an array of the bytes, and a field that has
+#            4096 bytes with its name is null. So what looks for errors by JSON finds none in the coloured lines of a
+#            service, and loses the long ones, which are those with a stack or a whole request. `--all` brings the long
+#            ones, and the coloured ones stay arrays, so that a reader needs both.
 # Setup:     for each line a journal of one entry, made by systemd-journal-remote from its export format.
 # Output:    plain: "failed"
 #            tab: "failed\there"

@@ -2,8 +2,8 @@
 # @platformatic/kafka: half of the keys go to another partition than with kafkajs, which follows the Java client.
 #
 # Versions:  @platformatic/kafka 1.35.0, kafkajs 2.2.4, murmur2-partitioner 1.0.0, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  both hash the key with murmur2, so that messages of one key are in one partition, in order, whichever client
-#            sent them. One service after another can go from one client to the other.
+# Expected:  both hash the key with murmur2, so that messages of one key are in one partition, in order, whichever of
+#            them sent it. One service after another can go from one client to the other.
 # Happens:   the Java client and those that follow it take the sign bit off the hash before they divide it by the number
 #            of partitions. Without an option, @platformatic/kafka takes the hash as a number without a sign. A key
 #            whose hash has that bit is elsewhere, unless the number of partitions is a power of 2. Two producers of

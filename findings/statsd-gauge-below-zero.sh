@@ -5,7 +5,7 @@
 #            24.21.0. Seen 2026-11-30.
 # Expected:  `gauge(name, value)` of a client sets the value. A clock that is 3 ms behind is at -3, and stays there
 #            however often it is sent.
-# Happens:   in the protocol a number with a sign is a change, and the clients write the value as it is. So what measures
+# Happens:   in the protocol a number with a sign is a change, and the clients write the value as it is. What measures
 #            a difference (of two clocks, of a balance, of a temperature) runs away from zero as long as it is below,
 #            and jumps back with the first value that is not. A graph of it looks like a real drift. To set a value
 #            below zero, a zero has to be sent first, and whoever reads between the two sees it.
