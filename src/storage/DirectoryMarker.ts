@@ -99,19 +99,33 @@ export const markerOf = Effect.fnUntraced(function*(path: string) {
     : yield* readMarker(path, record)
 })
 
-/** Has releases refuse the directory that do not know the level. */
-export const requireLevel = (
+/** Replaces the marker of an open database, durably, where `change` gives another one. */
+const changeMarker = (
   database: RocksDb["Service"],
-  level: FeatureLevel
+  change: (marker: Marker) => Marker | undefined
 ): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
     const record = yield* database.get("raft_state", stateKeys.marker)
     const marker = record === undefined ? new CodecError(missingMarker) : decodeMarker(record)
     if (marker instanceof CodecError) return yield* corrupt(database.path, marker.message)
-    if (marker.required !== undefined && marker.required.level >= level.level) return
-    const { release } = level
-    const formatVersion = Math.max(marker.formatVersion, levelFormatVersion)
-    const raised: Marker = { ...marker, formatVersion, required: { level: level.level, release } }
-    const put = { _tag: "Put", key: stateKeys.marker, value: encodeRecord(raised) } as const
+    const changed = change(marker)
+    if (changed === undefined) return
+    const put = { _tag: "Put", key: stateKeys.marker, value: encodeRecord(changed) } as const
     yield* database.write("raft_state", [put], "durable")
   })
+
+/** Has releases refuse the directory that do not know the level. */
+export const requireLevel = (
+  database: RocksDb["Service"],
+  { level, release }: FeatureLevel
+): Effect.Effect<void, StorageError> =>
+  changeMarker(database, (marker) =>
+    marker.required !== undefined && marker.required.level >= level ? undefined : {
+      ...marker,
+      formatVersion: Math.max(marker.formatVersion, levelFormatVersion),
+      required: { level, release }
+    })
+
+/** Says that the entries of the log are in segments from now on. */
+export const requireSegments = (database: RocksDb["Service"]): Effect.Effect<void, StorageError> =>
+  changeMarker(database, (marker) => ({ ...marker, formatVersion: segmentsFormatVersion }))

@@ -7,6 +7,7 @@ import { offlineBackup } from "../../src/cli/commands/OfflineBackup.ts"
 import { checkDirectory } from "../../src/cli/upgrade/LocalChecks.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
+import { moveLog } from "../../src/storage/LogMove.ts"
 import { readBackup } from "../../src/storage/backup/BackupReader.ts"
 import { restore } from "../../src/storage/backup/Restore.ts"
 import { createDirectory } from "../../src/storage/Folder.ts"
@@ -42,24 +43,27 @@ for (const release of readdirSync(root)) {
   const kept = keptBy(release)
   describe(`flaredb ${release}`, () => {
     for (const [name, cluster] of [["stopped", clusterId], ["killed", clusterId], ["restored", restoredId]] as const) {
-      it.live(`the directory of a node that was ${name} is read, row by row, and the node goes on`, () =>
-        Effect.gen(function*() {
-          const path = yield* copyOf(release, name)
-          const ready = yield* checkDirectory(path)
-          assert.strictEqual(ready.status, "ok", ready.measured)
-          const file = join(yield* temporaryFolder, "backup")
-          const { totals } = yield* offlineBackup({ from: path, file, force: false, replaced: false })
-          assert.strictEqual(totals.digest, kept.digests[name])
-          if (name !== "restored") {
-            yield* inspect(path, ({ identity, log }) =>
-              Effect.sync(() => {
-                assert.strictEqual(identity, kept.identity)
-                assert.isAbove(log.compacted.index, 0, "a part of the log is compacted")
-                assert.isAbove(log.lastIndex, log.compacted.index, "and the log has entries")
-              }))
-          }
-          yield* withNode(path, goesOn(kept), cluster)
-        }).pipe(Effect.provide(Logger.layer([]))))
+      for (const moved of [false, true]) {
+        it.live(`the directory of a node that was ${name} is read${moved ? " after its log was moved" : ""}, and goes on`, () =>
+          Effect.gen(function*() {
+            const path = yield* copyOf(release, name)
+            if (moved) yield* moveLog(path)
+            const ready = yield* checkDirectory(path)
+            assert.strictEqual(ready.status, "ok", ready.measured)
+            const file = join(yield* temporaryFolder, "backup")
+            const { totals } = yield* offlineBackup({ from: path, file, force: false, replaced: false })
+            assert.strictEqual(totals.digest, kept.digests[name])
+            if (name !== "restored") {
+              yield* inspect(path, ({ identity, log }) =>
+                Effect.sync(() => {
+                  assert.strictEqual(identity, kept.identity)
+                  assert.isAbove(log.compacted.index, 0, "a part of the log is compacted")
+                  assert.isAbove(log.lastIndex, log.compacted.index, "and the log has entries")
+                }))
+            }
+            yield* withNode(path, goesOn(kept), cluster)
+          }).pipe(Effect.provide(Logger.layer([]))))
+      }
     }
 
     it.live("a backup is whole, and restored with all that it has", () =>

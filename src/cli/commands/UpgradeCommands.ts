@@ -1,13 +1,13 @@
-/** The command that tells whether a cluster is ready for the upgrade of its next node. */
+/** The commands for upgrades: whether a cluster is ready for its next node, and the newest format for a directory. */
 import { Clock, Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag } from "../input/Duration.ts"
 import { makeSwitch } from "../input/Switch.ts"
-import { exitCodes, exitWith, wrongUsage } from "../output/Failure.ts"
+import { exitCodes, exitWith, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { clusterChecks } from "../upgrade/ClusterChecks.ts"
 import type { Check } from "../checks/Check.ts"
@@ -106,9 +106,33 @@ const check = Command.make("check", checkFlags, (flags) =>
     ])
   )
 
+const directory = Command.make("directory", {
+  directory: Argument.String("directory").pipe(Argument.withDescription("a node's data directory")),
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+}, ({ directory, json }) =>
+  Effect.gen(function*() {
+    const { moveLog } = yield* Effect.promise(() => import("../../storage/LogMove.ts"))
+    const { before, entries } = yield* moveLog(directory)
+    yield* json
+      ? Output.json({ directory, moved: !before, entries })
+      : Output.line(
+        before
+          ? `${directory}: nothing to do, the log is in segments`
+          : `${directory}: moved ${entries} log entries into segments; builds before them refuse the directory now`
+      )
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription(
+      "Bring the data directory of a stopped node to the newest format: its log goes from rows of RocksDB into " +
+        "segments, which makes writes faster. New directories have it; there is no way back."
+    ),
+    Command.withExamples([
+      { command: "flaredb upgrade directory /var/lib/flaredb/node-1", description: "While node 1 is stopped" }
+    ])
+  )
+
 export const upgrade = Command.make("upgrade").pipe(
   Command.withDescription("Upgrades of a cluster, one node at a time; see docs/upgrades.md."),
-  Command.withSubcommands([check]),
+  Command.withSubcommands([check, directory]),
   Command.withExamples([
     { command: "flaredb upgrade check --backup nightly.flaredb", description: "Whether the cluster is ready" }
   ])

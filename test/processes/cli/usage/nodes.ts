@@ -67,6 +67,11 @@ export const nodes: WrongUsage = {
     [["reclaim", "a", "b"], /"b"/],
     [["reclaim", "--frobnicate", "a"], /--frobnicate/]
   ],
+  "upgrade directory": [
+    [["upgrade", "directory"], /Missing required argument: directory/],
+    [["upgrade", "directory", "a", "b"], /"b"/],
+    [["upgrade", "directory", "package.json"], /a file/]
+  ],
   inspect: [
     [["inspect"], /Missing required argument: directory/],
     [["inspect", "x", "--entries", "-1"], /--entries -1/],
