@@ -21,7 +21,7 @@ import { readSafeU64, readU32, writeU64 } from "../bytes/U64.ts"
 import { crc32 } from "node:zlib"
 import { otherFormat } from "../Version.ts"
 import { entryBytes } from "../raft/Config.ts"
-import type { Entry, EntryKind, LogIndex, Term } from "../raft/Types.ts"
+import type { Entry, LogIndex, Term } from "../raft/Types.ts"
 
 /** The version this code writes and the only one it reads. */
 export const formatVersion = 1
@@ -67,8 +67,15 @@ const writeRecord = (entry: Entry, record: Buffer): void => {
   entry.payload = record.subarray(headerBytes)
 }
 
-/** The entry in `record`, which it keeps: the caller must not change those bytes afterwards. */
-export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
+/** What a record says of its entry, without the command. */
+export interface RecordFields {
+  readonly index: LogIndex
+  readonly term: Term
+  readonly timestampMs: number
+}
+
+/** The fields of `record`, once it was found whole. */
+export const decodeFields = (record: Uint8Array): RecordFields | CodecError => {
   if (record.byteLength < headerBytes) {
     return new CodecError(`an entry record needs ${headerBytes} bytes, this one has ${record.byteLength}`)
   }
@@ -77,18 +84,24 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
   if (stored !== computed) return new CodecError(`checksum ${hex(stored)} does not match the bytes (${hex(computed)})`)
   const version = record[4] as number
   if (version !== formatVersion) return new CodecError(`an entry of ${otherFormat(version, formatVersion)}`)
-  const kindByte = record[5] as number
-  if (kindByte > 1) return new CodecError(`entry kind ${kindByte} is unknown`)
-  const kind: EntryKind = kindByte === 0 ? "noop" : "command"
+  const kind = record[5] as number
+  if (kind > 1) return new CodecError(`entry kind ${kind} is unknown`)
   const term = readSafeU64(record, 8)
   const index = readSafeU64(record, 16)
   const timestampMs = readSafeU64(record, 24)
   if (term < 0 || index < 1 || timestampMs < 0) return new CodecError("term, index or timestamp is out of range")
+  return { index: index as LogIndex, term: term as Term, timestampMs }
+}
+
+/** The entry in `record`, which it keeps: the caller must not change those bytes afterwards. */
+export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
+  const fields = decodeFields(record)
+  if (fields instanceof CodecError) return fields
   return {
-    index: index as LogIndex,
-    term: term as Term,
-    kind,
-    timestampMs,
+    index: fields.index,
+    term: fields.term,
+    kind: record[5] === 0 ? "noop" : "command",
+    timestampMs: fields.timestampMs,
     payload: record.subarray(headerBytes),
     record,
     // Set later, mostly. A property that an object is not made with takes memory beside it.

@@ -1,5 +1,6 @@
 /** What makes rows of `raft_log`, or entries of segments, a log: none is missing or broken, and terms never go back. */
 import { Effect } from "effect"
+import type { RecordFields } from "../protocol/EntryRecord.ts"
 import { decodeEntry } from "../protocol/EntryRecord.ts"
 import { CodecError } from "../bytes/CodecError.ts"
 import type { Entry, LogIndex, LogPoint, Term, TermRun } from "../raft/Types.ts"
@@ -49,7 +50,7 @@ export class LogCheck {
   }
 
   /** Takes an entry that has so many bytes, or what is wrong with it, and answers whether it is right. */
-  takes(entry: Entry | CodecError, bytes: number): boolean {
+  takes(entry: RecordFields | CodecError, bytes: number): boolean {
     this.problem = entry instanceof CodecError ? entry.message : this.problemOf(entry)
     if (entry instanceof CodecError || this.problem !== undefined) return false
     if (entry.term !== this.termRuns[this.termRuns.length - 1]?.term) {
@@ -68,7 +69,7 @@ export class LogCheck {
     return term
   }
 
-  private problemOf({ index, term }: Entry): string | undefined {
+  private problemOf({ index, term }: RecordFields): string | undefined {
     const { last } = this
     if (index !== last.index + 1) return `entry ${last.index + 1} is missing, ${index} follows`
     return term < last.term ? `entry ${index} has term ${term} after term ${last.term}` : undefined

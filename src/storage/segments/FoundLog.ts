@@ -6,12 +6,13 @@
  * What was synced and is gone all the same shows in the durable floor (`DurableFloor.ts`).
  */
 import { closeSync, openSync, readdirSync, readSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import { open } from "node:fs/promises"
 import { join } from "node:path"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { readU32 } from "../../bytes/U64.ts"
-import { decodeEntry, headerBytes as leastRecord } from "../../protocol/EntryRecord.ts"
-import type { Entry, LogPoint } from "../../raft/Types.ts"
+import type { RecordFields } from "../../protocol/EntryRecord.ts"
+import { decodeFields } from "../../protocol/EntryRecord.ts"
+import type { LogPoint } from "../../raft/Types.ts"
 import { LogIndex, minIndex } from "../../raft/Types.ts"
 import { LogCheck } from "../LogCheck.ts"
 import type { LogRecords } from "../LogRecords.ts"
@@ -49,30 +50,50 @@ const headersIn = (folder: string): Array<Header> =>
     .sort((a, b) => a - b)
     .map((sequence) => ({ sequence, base: decodeHeader(readHeader(join(folder, segmentFile(sequence))), sequence) }))
 
+/** Reads files one after another into the same memory. */
+class WholeFiles {
+  private memory = Buffer.alloc(0)
+
+  /** What is in a file. Good until the next call. */
+  async read(path: string): Promise<Uint8Array> {
+    const file = await open(path, "r")
+    try {
+      const { size } = await file.stat()
+      if (size > this.memory.byteLength) this.memory = Buffer.allocUnsafeSlow(size)
+      let end = 0
+      for (let bytesRead = -1; end < size && bytesRead !== 0; end += bytesRead) {
+        ;({ bytesRead } = await file.read(this.memory, end, size - end, end))
+      }
+      return this.memory.subarray(0, end)
+    } finally {
+      await file.close()
+    }
+  }
+}
+
 const isPoint = (base: Header["base"]): base is LogPoint => base !== undefined && !(base instanceof CodecError)
 
-/** What lies at `at`: an entry, or what is wrong with it; `undefined` for the zeros behind the last one. */
-const entryIn = (bytes: Uint8Array, at: number): Entry | CodecError | undefined => {
+/** The entry at `at`, or what is wrong with it. */
+const entryIn = (bytes: Uint8Array, at: number, length: number): RecordFields | CodecError => {
   const begin = at + lengthBytes
-  const length = begin > bytes.byteLength ? 0 : readU32(bytes, at)
-  if (length === 0) return undefined
-  if (length < leastRecord || begin + length > bytes.byteLength) {
-    return new CodecError(`a record of ${length} bytes is announced`)
-  }
-  return decodeEntry(bytes.subarray(begin, begin + length))
+  return begin + length > bytes.byteLength
+    ? new CodecError(`a record of ${length} bytes is announced`)
+    : decodeFields(bytes.subarray(begin, begin + length))
 }
 
 /** Takes the entries of a segment as far as they are whole, and not those behind `end`. */
 const walk = (bytes: Uint8Array, segment: Segment, end: LogIndex, compacted: LogIndex, check: LogCheck): void => {
   for (let index = segment.base.index + 1; index <= end; index++) {
-    const entry = entryIn(bytes, segment.size)
-    if (entry === undefined || entry instanceof CodecError) return
-    const stored = lengthBytes + (entry.record as Uint8Array).byteLength
+    const at = segment.size
+    const length = at + lengthBytes > bytes.byteLength ? 0 : readU32(bytes, at)
+    if (length === 0) return
+    const entry = entryIn(bytes, at, length)
+    if (entry instanceof CodecError) return
     if (index <= compacted && entry.index !== index) {
       check.takes(new CodecError(`entry ${index} is missing, ${entry.index} follows`), 0)
     }
-    if (check.problem !== undefined || (index > compacted && !check.takes(entry, stored - lengthBytes))) return
-    segment.add(stored)
+    if (check.problem !== undefined || (index > compacted && !check.takes(entry, length))) return
+    segment.add(lengthBytes + length)
   }
 }
 
@@ -118,6 +139,7 @@ export const findLog = async (
   }
 
   const check = new LogCheck(compacted)
+  const files = new WholeFiles()
   const segments: Array<Segment> = []
   let unfinishedBytes = 0
   for (const [i, header] of headers.entries()) {
@@ -130,7 +152,7 @@ export const findLog = async (
     if (problem !== undefined) check.takes(new CodecError(problem), 0)
     if (check.problem !== undefined || !isPoint(header.base)) break
     const segment = new Segment(header.sequence, header.base)
-    const bytes = await readFile(join(folder, segmentFile(header.sequence)))
+    const bytes = await files.read(join(folder, segmentFile(header.sequence)))
     walk(bytes, segment, end, compacted.index, check)
     segment.seal()
     segments.push(segment)
