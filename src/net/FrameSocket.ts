@@ -19,7 +19,8 @@ export type OnFrame = (frame: Uint8Array) => Fiber.Fiber<void> | undefined
 /** Sockets with frames to write when this go of the program ends. */
 let dirty: Array<FrameSocket> = []
 
-const flushAll = (): void => {
+/** Hands all that was written to the system now, for a caller that holds up the thread next. */
+export const flushAll = (): void => {
   const sockets = dirty
   dirty = []
   for (const socket of sockets) socket.flush()

@@ -155,15 +155,14 @@ export class EventLoop {
    * One turn:
    * 1. step the core through the ticks that have passed, then through the events in their order;
    * 2. propose what a leader says itself, then all commands that are due (`Rounds.ts`), and start one read round;
-   * 3. send what is to be sent in one call, so that followers write while this node does;
+   * 3. send what is to be sent in one call, before this node writes, so that followers write while it does;
    * 4. begin to persist and to apply what the steps put out;
-   * 5. do what cannot be done synchronously: publish a role change, write log lines;
-   * 6. sleep until something comes, or until time alone asks for a turn.
+   * 5. do what is not synchronous (a role change, log lines), and sleep until something comes or time asks for a turn.
    */
   private turn(inputs: ReadonlyArray<Input>): void {
     const submissions: Array<Submission> = []
     const reads: Array<ReadGroup> = []
-    const { metrics, raft, timer } = this.options
+    const { metrics, persister, raft, timer, transport } = this.options
     const sinceMs = timer.monotonicMsUnsafe()
     this.passTime()
     for (const input of inputs) {
@@ -203,10 +202,12 @@ export class EventLoop {
     this.propose(this.rounds.next(submissions, this.leading))
     if (reads.length > 0) this.step({ _tag: "ReadIndex", readId: this.pending.read(reads) })
     if (this.outbox.length > 0) {
-      this.options.transport.sendUnsafe(this.outbox)
+      transport.sendUnsafe(this.outbox)
       this.outbox = []
+      // The sync of this node may hold up the thread, and the followers make theirs meanwhile.
+      if (persister.isDue) transport.flushUnsafe()
     }
-    this.options.persister.start()
+    persister.start()
     this.options.applier.work.start()
     if (this.heardApplied > 0) {
       this.afterwards.handOver(this.options.onApplied(this.heardApplied as LogIndex))
@@ -228,8 +229,7 @@ export class EventLoop {
   }
 
   private proposeOwn(proposal: Proposal | undefined): void {
-    if (proposal === undefined) return
-    this.step({ _tag: "Propose", proposals: [proposal], nowMs: this.options.clock.now() })
+    if (proposal !== undefined) this.step({ _tag: "Propose", proposals: [proposal], nowMs: this.options.clock.now() })
   }
 
   private propose(submissions: ReadonlyArray<Submission>): void {

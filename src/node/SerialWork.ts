@@ -24,6 +24,11 @@ export class SerialWork<Job, E = never> {
     this.jobs.push(job)
   }
 
+  /** Whether `start` would begin a piece. */
+  get isDue(): boolean {
+    return !this.busy && this.jobs.length > 0
+  }
+
   /** Begins with what was handed over, unless a piece is under way, which then begins the next one itself. */
   start(): void {
     if (this.busy) return

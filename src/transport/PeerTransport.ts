@@ -101,6 +101,12 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly sendUnsafe: (messages: ReadonlyArray<Message>) => void
 
   /**
+   * Has what was sent leave before it returns, as far as the connections take it. For a caller that holds up the thread
+   * next: otherwise messages gather until this go of the program ends.
+   */
+  readonly flushUnsafe: () => void
+
+  /**
    * Tells the transport which cluster this node is of, once it is known. From then on nothing is exchanged with a node
    * that knows another identity, also over connections that are open already.
    */

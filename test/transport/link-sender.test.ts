@@ -63,6 +63,25 @@ describe("the sender of a link", () => {
       assert.deepStrictEqual(link.batches, [3, 1])
     }))
 
+  it.effect("sends what waits at once when it is asked to, and nothing twice", () =>
+    Effect.gen(function*() {
+      const link = make()
+      link.sender.flush()
+      link.outbox.push(beat(1))
+      link.outbox.push(beat(2))
+      link.sender.flush()
+      assert.deepStrictEqual(link.batches, [2])
+      link.outbox.push(beat(3))
+      yield* sent
+      assert.deepStrictEqual(link.batches, [2, 1])
+      link.reads = false
+      link.outbox.push(beat(4))
+      link.sender.flush()
+      link.outbox.push(beat(5))
+      link.sender.flush()
+      assert.deepStrictEqual(link.batches, [2, 1, 1], "the peer does not read")
+    }))
+
   it.effect("sends more than one batch holds in several", () =>
     Effect.gen(function*() {
       const link = make({ maxBatchBytes: 2 * oneMessage })

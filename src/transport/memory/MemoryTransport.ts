@@ -239,6 +239,7 @@ export const layer = (
         sendUnsafe: (messages) => {
           for (const message of messages) network.send(message, run)
         },
+        flushUnsafe: () => undefined,
         identifyUnsafe: (identity) => {
           endpoint.identity = identity
         },

@@ -69,6 +69,11 @@ export class LinkSender<Failure> {
     this.outbox.onMessage = () => undefined
   }
 
+  /** Sends what waits now. */
+  flush(): void {
+    if (this.scheduled) this.proceed()
+  }
+
   /** Gives the connection up when the other side has not answered, or not read, for too long. */
   look(): void {
     if (!this.stopped) this.isLate(this.options.monotonicMs())

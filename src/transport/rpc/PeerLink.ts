@@ -108,6 +108,7 @@ export class PeerLink {
   private readonly control: Outbox
   private readonly bulk: Outbox
   private readonly clock = new PeerClock()
+  private readonly senders = new Set<LinkSender<RpcClientError | PeerRefused>>()
   private connections = 0
   private sinceMs: number
   private lastError: string | undefined
@@ -124,6 +125,11 @@ export class PeerLink {
     // Empty appends too: one that overtook the entries before it would be refused, and the leader would start to probe.
     if (message._tag === "AppendRequest") this.bulk.push(message)
     else this.control.push(message)
+  }
+
+  /** Writes what was sent to the connections now. */
+  flush(): void {
+    for (const sender of this.senders) sender.flush()
   }
 
   health(): PeerHealth {
@@ -216,8 +222,13 @@ export class PeerLink {
           onFailed: (cause) => void Deferred.doneUnsafe(ended, Exit.failCause(cause))
         })
       ),
-      (sender) => Effect.sync(() => sender.stop())
+      (sender) =>
+        Effect.sync(() => {
+          this.senders.delete(sender)
+          sender.stop()
+        })
     )
+    this.senders.add(sender)
     yield* lookEvery(limits.callTimeoutMs / 2, () => sender.look())
     // Heartbeats leave here: no question waits behind entries.
     if (outbox === this.control) yield* Effect.forkScoped(this.askTime(within(calls["peer.Clock"]())))

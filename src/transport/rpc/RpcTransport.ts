@@ -10,6 +10,7 @@ import type { Limits } from "../../config/Limits.ts"
 import { defaultLimits } from "../../config/Limits.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId, Term } from "../../raft/Types.ts"
+import { flushAll } from "../../net/FrameSocket.ts"
 import { Gate } from "../../net/Gate.ts"
 import type { BoundAddress, ListenError } from "../../net/Listening.ts"
 import { formatBound } from "../../net/Listening.ts"
@@ -186,6 +187,8 @@ interface LinkParts {
   readonly violations: ProtocolViolations
 }
 
+type Links = ReadonlyMap<NodeId, PeerLink>
+
 /** Keeps a link to each peer up until the scope closes. */
 const openLinks = Effect.fnUntraced(function*(
   options: RpcTransportOptions,
@@ -287,7 +290,7 @@ const sendSnapshot = (
     })
 }
 
-const wallClocksOf = (links: ReadonlyMap<NodeId, PeerLink>): ReadonlyMap<NodeId, number> => {
+const wallClocksOf = (links: Links): ReadonlyMap<NodeId, number> => {
   const clocks = new Map<NodeId, number>()
   for (const [peer, link] of links) {
     const wallMs = link.wallMs()
@@ -295,6 +298,16 @@ const wallClocksOf = (links: ReadonlyMap<NodeId, PeerLink>): ReadonlyMap<NodeId,
   }
   return clocks
 }
+
+const sending = (links: Links): Pick<PeerTransport["Service"], "flushUnsafe" | "sendUnsafe"> => ({
+  sendUnsafe: (messages) => {
+    for (const message of messages) links.get(message.to)?.send(message)
+  },
+  flushUnsafe: () => {
+    for (const link of links.values()) link.flush()
+    flushAll()
+  }
+})
 
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const runFork = yield* FiberSet.makeRuntime<never>()
@@ -340,9 +353,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const links = yield* openLinks(options, { own, build, instance, instances, lost, violations })
 
   return PeerTransport.of({
-    sendUnsafe: (messages) => {
-      for (const message of messages) links.get(message.to)?.send(message)
-    },
+    ...sending(links),
     identifyUnsafe: (identity) => {
       own.learn(identity)
       for (const clientId of handshakes.identified(identity)) {

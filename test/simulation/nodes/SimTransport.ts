@@ -28,6 +28,7 @@ export const simTransport = (node: SimNode, { network, random, timeline, watcher
           network.send(messages)
         },
         // Every node of a simulation is of one cluster.
+        flushUnsafe: () => undefined,
         identifyUnsafe: () => undefined,
         requireLevelUnsafe: () => undefined,
         // And of one release.
