@@ -142,7 +142,10 @@ export const findSegments = Effect.fnUntraced(function*(
     syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
   }
   const segments = new SegmentLog(options, found, found.check.last)
-  yield* promisedIn(path, database.failure)("remove segments", () => segments.unlink(found.leftovers))
+  yield* promisedIn(path, database.failure)("take over segments", async () => {
+    await segments.unlink(found.leftovers)
+    if (syncs) await segments.syncFound()
+  })
   const entries: FoundEntries = { log, entries: entryStore(database, segments) }
   return entries
 })

@@ -123,8 +123,8 @@ export const findLog = async (
   const headers = headersIn(folder)
   const nextSequence = (headers.at(-1)?.sequence ?? 0) + 1
   const leftovers: Array<number> = []
-  // The next one is made before it is needed.
-  if (headers.length > 0 && headers.at(-1)?.base === undefined) leftovers.push(headers.pop()?.sequence as number)
+  // The next one is made before it is needed, and while it is made the one before it may have no header yet.
+  while (headers.length > 0 && headers.at(-1)?.base === undefined) leftovers.push(headers.pop()?.sequence as number)
   const first = resetting
     ? headers.length
     : headers.findLastIndex(({ base }) => isPoint(base) && base.index <= compacted.index)

@@ -7,7 +7,7 @@
  * log is not to be used any more.
  */
 import { closeSync, readdirSync } from "node:fs"
-import { unlink } from "node:fs/promises"
+import { open, unlink } from "node:fs/promises"
 import { join } from "node:path"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { isMissing } from "../../ErrorCode.ts"
@@ -114,6 +114,22 @@ export class SegmentLog {
     this.last = point
     this.truncated = false
     await this.unlink([...this.files])
+    await syncFolderAsync(this.options.folder)
+  }
+
+  /**
+   * Makes durable what a start has read. After kill -9 the system has bytes that no sync covered, and the node will
+   * count on them.
+   */
+  async syncFound(): Promise<void> {
+    for (const { sequence } of this.segments) {
+      const file = await open(join(this.options.folder, segmentFile(sequence)), "r")
+      try {
+        await file.datasync()
+      } finally {
+        await file.close()
+      }
+    }
     await syncFolderAsync(this.options.folder)
   }
 
