@@ -76,8 +76,9 @@ export class SegmentLog {
    */
   append(entries: ReadonlyArray<Entry>): Promise<void> | undefined {
     const { writer } = this
-    if (writer === undefined || !writer.takesOnThread(storedBytesOf(entries))) return this.appendOnPool(entries)
-    writer.writeOnThread(encodeEntries(entries))
+    if (writer === undefined || !writer.takes(storedBytesOf(entries))) return this.appendOnPool(entries)
+    const waiting = writer.writeDurably(encodeEntries(entries))
+    if (waiting !== undefined) return waiting.then(() => this.added(writer.segment, entries))
     this.added(writer.segment, entries)
     return undefined
   }

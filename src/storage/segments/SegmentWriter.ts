@@ -1,6 +1,6 @@
 /**
  * Writes one segment: entries go to its end, and a sync makes them durable. On a disk that syncs fast both happen on
- * the calling thread (`SyncPace.ts`): a lone write then takes no trip to the thread pool.
+ * the calling thread (`SyncPace.ts`): a lone write then takes no trip to the thread pool, and otherwise one.
  *
  * A sync does not notice that the file was removed, and the next start would not find it. So each one ends with a look
  * whether the file is still known by its path.
@@ -20,7 +20,7 @@ const fdatasync = promisify(fdatasyncCallback)
 const truncate = promisify(ftruncate)
 const writeOnPool = promisify(write)
 
-/** More than this is written on the thread pool in any case: it would hold up the thread for about a millisecond. */
+/** More than this is written on the thread pool: it would hold up the thread for about a millisecond. */
 const maxBytesOnThread = 1024 * 1024
 
 /** What the segments of a log share about their syncs. */
@@ -55,6 +55,11 @@ export class SegmentWriter {
     return this.write(encodeHeader(this.segment.sequence, this.segment.base))
   }
 
+  /** Whether so many bytes fit, and are few enough to be written on this thread. */
+  takes(bytes: number): boolean {
+    return bytes <= this.room && bytes <= maxBytesOnThread
+  }
+
   /** Writes `bytes` to the end, not durably. */
   async write(bytes: Uint8Array): Promise<void> {
     const { descriptor } = this.file
@@ -65,22 +70,22 @@ export class SegmentWriter {
     }
   }
 
-  /** Whether so many bytes fit, and this thread may wait for them to be durable. */
-  takesOnThread(bytes: number): boolean {
-    return bytes <= this.room && bytes <= maxBytesOnThread && this.syncs.pace.isFast
-  }
-
-  /** Writes `bytes` to the end and syncs, on this thread. */
-  writeOnThread(bytes: Uint8Array): void {
+  /**
+   * Writes `bytes` to the end on this thread, which is a copy into the memory of the system, and syncs: `undefined`
+   * when that is done already.
+   */
+  writeDurably(bytes: Uint8Array): Promise<void> | undefined {
     const { descriptor } = this.file
     for (let from = 0; from < bytes.byteLength;) {
       const written = writeSync(descriptor, bytes, from, bytes.byteLength - from, this.end)
       from += written
       this.end += written
     }
+    if (!this.syncs.pace.isFast) return this.sync()
     const sinceMs = performance.now()
     if (this.syncs.enabled) fdatasyncSync(descriptor)
     this.wasSynced(this.end, sinceMs)
+    return undefined
   }
 
   /** Makes durable what was written. */
