@@ -78,10 +78,13 @@ export class Load {
   /** Removes the keys of earlier rounds. */
   async clear(): Promise<void> {
     await Effect.runPromise(
-      Effect.flatMap(KeyValue, (kv) => kv.transact({ do: [Op.deletePrefix("w/")] })).pipe(
-        Effect.provide(this.client({ requestTimeoutMs: 30_000 })),
-        Effect.retry({ times: 3 })
-      )
+      // One call may remove 10,000 keys, which fast nodes write in fewer rounds.
+      Effect.flatMap(KeyValue, (kv) =>
+        Effect.forEach(
+          this.rounds.keys(),
+          (round) => kv.transact({ do: [Op.deletePrefix(`w/${round}/`)] }).pipe(Effect.retry({ times: 3 })),
+          { discard: true }
+        )).pipe(Effect.provide(this.client({ requestTimeoutMs: 30_000 })))
     )
     this.rounds.clear()
     this.refused.clear()

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
+import { sequenceOf } from "../../src/storage/segments/SegmentFormat.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
 import type { Random } from "../simulation/Random.ts"
 import { LinkShadow } from "./LinkShadow.ts"
@@ -17,9 +18,15 @@ export interface PowerNodeOptions {
   /** A folder for this node alone. Its data directory is further down, and the node makes all that is in between. */
   readonly home: string
   readonly env: Readonly<Record<string, string>>
-  /** Told when the node begins a new log file. */
-  readonly rotated: () => void
+  /** Told when the node begins a new file. */
+  readonly rotated: (what: Rotation) => void
 }
+
+/** What begins: a log file of the database, or a segment of the log, which is made while the one before it fills up. */
+export type Rotation = "log file" | "segment"
+
+const rotationOf = (name: string): Rotation | undefined =>
+  name.endsWith(".log") ? "log file" : sequenceOf(name) === undefined ? undefined : "segment"
 
 /** How a directory is lost. */
 export type Wipe = "the node was killed before" | "the node runs"
@@ -64,21 +71,21 @@ export class PowerNode {
     return this.process.end("SIGKILL")
   }
 
+  /** Starts a node that was cut on all that it had written: its machine ran on, and nothing became durable by that. */
+  startAgain(): ReturnType<NodeProcess["start"]> {
+    const { disk, folders } = this
+    if (disk === undefined || folders === undefined) throw new Error("this node was never started")
+    this.follow(disk, folders)
+    disk.outlive()
+    return this.process.start()
+  }
+
   /** Makes the directory of a node that was cut what the loss left of it. */
   lose(loss: Loss, random: Random): Losses & { readonly folders: number } {
     const { disk, folders } = this
     if (disk === undefined || folders === undefined) throw new Error("this node was never started")
     const shadow = this.shadow ?? (existsSync(this.dataDir) ? this.keepShadow() : undefined)
-    readTrace(readFileSync(this.trace, "utf8"), {
-      begin: (call) => {
-        disk.begin(call)
-        folders.begin(call)
-      },
-      end: (call) => {
-        disk.end(call)
-        folders.end(call)
-      }
-    })
+    this.follow(disk, folders)
     const losses = shadow === undefined ? { bytes: 0, files: 0, names: 0 } : disk.lose(loss, shadow, random)
     const lost = folders.lose(loss, random)
     this.forget()
@@ -121,8 +128,23 @@ export class PowerNode {
 
   private keepShadow(): LinkShadow {
     return new LinkShadow(this.dataDir, (name) => {
-      if (name.endsWith(".log")) this.options.rotated()
+      const rotation = rotationOf(name)
+      if (rotation !== undefined) this.options.rotated(rotation)
     }, `${this.options.home}.shadow`)
+  }
+
+  /** Takes note of what the process that has ended did. */
+  private follow(disk: VolatileDisk, folders: VolatileFolders): void {
+    readTrace(readFileSync(this.trace, "utf8"), {
+      begin: (call) => {
+        disk.begin(call)
+        folders.begin(call)
+      },
+      end: (call) => {
+        disk.end(call)
+        folders.end(call)
+      }
+    })
   }
 
   private forget(): void {

@@ -1,6 +1,7 @@
 /**
- * Loaded before a node: its RocksDB begins a new log file after 64 KiB instead of 8 MiB, so that this happens all the
- * time, and keeps nearly every row of the state in blob files.
+ * Loaded before a node: its RocksDB begins a new log file after 64 KiB instead of 8 MiB, and its log a new segment after
+ * 32 KiB instead of 16 MiB, so that this happens all the time. Nearly every row of the state is kept in blob files. Some
+ * entries are longer than a segment.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { registerHooks } from "node:module"
@@ -9,7 +10,8 @@ import { registerHooks } from "node:module"
 const built = new URL("../../dist/cli/", import.meta.url)
 const replaced: ReadonlyArray<readonly [find: string, by: string]> = [
   ["writeBufferBytes = 8388608", "writeBufferBytes = 64 * 1024"],
-  ["minBlobBytes = 2048", "minBlobBytes = 32"]
+  ["minBlobBytes = 2048", "minBlobBytes = 32"],
+  ["segmentBytes = 16777216", "segmentBytes = 32 * 1024"]
 ]
 
 const files = readdirSync(built)

@@ -3,7 +3,11 @@
  * because it was written: the bytes of a file are once a sync of the file that began later has succeeded, and a name, its
  * removal or its change once a sync of the directory has.
  *
- * The directory has to be flat and its files may only grow; anything else is an error here, not an inexact image.
+ * A file grows by what is written to its end, or it is lengthened first, in zeros, and written within that. Its length is
+ * durable for itself then. It may be cut, to no less than was synced.
+ *
+ * The directory has to be flat, and what was synced is never written over; anything else is an error here, not an inexact
+ * image.
  */
 import {
   copyFileSync,
@@ -11,6 +15,7 @@ import {
   linkSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -29,17 +34,36 @@ export type Loss =
    * Of each file a random part, of the names a random selection. The tails of some logs are zeros or noise, as after a torn
    * write; other files are only cut, because RocksDB does not open a database whose manifest ends in anything else. File
    * systems that grow a file after its bytes are written (ext4 by default, XFS, Btrfs) leave no such tail.
+   *
+   * Within a length that a file had before, the system writes pages down in any order: each is kept, or zeros as before.
    */
   | "some"
 
 interface File {
   /** Bytes it has. */
   size: number
-  /** Bytes that would be there. */
+  /** Where what was written ends. Zeros are behind it. */
+  written: number
+  /** Bytes that would be there as they were written. */
   synced: number
+  /** Bytes that it would have. */
+  syncedSize: number
+  /** Its length was not only that of what was written. */
+  lengthened: boolean
   /** Names it has had, the first one first. */
   readonly names: Array<string>
 }
+
+const durableFile = (name: string, size: number): File => ({
+  size,
+  written: size,
+  synced: size,
+  syncedSize: size,
+  lengthened: false,
+  names: [name]
+})
+
+const newFile = (name: string): File => durableFile(name, 0)
 
 /** Names that change at one moment; `undefined` means the name is gone. */
 type Renaming = ReadonlyArray<readonly [name: string, file: File | undefined]>
@@ -74,7 +98,7 @@ export class VolatileDisk {
     for (const name of existsSync(directory) ? readdirSync(directory) : []) {
       const stat = statSync(join(directory, name))
       if (!stat.isFile()) throw new Error(`${name} in ${directory} is not a file`)
-      this.named.set(name, { size: stat.size, synced: stat.size, names: [name] })
+      this.named.set(name, durableFile(name, stat.size))
     }
     this.durable = new Map(this.named)
   }
@@ -82,7 +106,9 @@ export class VolatileDisk {
   /** What a file has and what of it is durable, for tests. */
   describe(): ReadonlyArray<string> {
     const name = (names: ReadonlyMap<string, File>) =>
-      [...names].map(([path, { size, synced }]) => `${path} ${synced}/${size}`).sort()
+      [...names].map(([path, { lengthened, size, synced, syncedSize, written }]) =>
+        `${path} ${synced}/${written}${lengthened ? ` in ${syncedSize}/${size}` : ""}`
+      ).sort()
     return [`now: ${name(this.named).join(", ")}`, `durable: ${name(this.durable).join(", ")}`]
   }
 
@@ -100,9 +126,11 @@ export class VolatileDisk {
     }
     const file = this.fileAt(path)
     if (file === undefined) return
-    const { size } = file
+    const { size, written } = file
     this.begun.set(call, () => {
-      file.synced = Math.max(file.synced, Math.min(size, file.size))
+      file.synced = Math.max(file.synced, Math.min(written, file.written))
+      // `fdatasync` need not write a length down that no byte was written up to.
+      file.syncedSize = Math.max(file.synced, call.name === "fsync" ? size : file.syncedSize)
     })
   }
 
@@ -123,18 +151,20 @@ export class VolatileDisk {
         const file = this.named.get(name)
         if (file === undefined) {
           if (call.name === "creat" || call.text.includes("O_CREAT")) {
-            this.rename([[name, { size: 0, synced: 0, names: [name] }]])
+            this.rename([[name, newFile(name)]])
           }
         } else if (call.text.includes("O_TRUNC")) {
-          file.size = 0
-          file.synced = 0
+          Object.assign(file, { size: 0, written: 0, synced: 0, syncedSize: 0, lengthened: false })
         }
         return
       }
       case "write":
       case "writev": {
         const file = this.fileAt(path)
-        if (file !== undefined) file.size += call.result
+        if (file === undefined) return
+        if (file.written < file.size) throw new Error(`a write to some place in a file with zeros: ${call.text}`)
+        file.size += call.result
+        file.written = file.size
         return
       }
       case "pwrite64":
@@ -143,14 +173,18 @@ export class VolatileDisk {
         if (file === undefined) return
         const offset = Number(/, (\d+)$/.exec(call.text)?.[1])
         if (!(offset >= file.synced)) throw new Error(`bytes that were synced are written over: ${call.text}`)
-        file.size = Math.max(file.size, offset + call.result)
+        file.written = Math.max(file.written, offset + call.result)
+        file.size = Math.max(file.size, file.written)
         return
       }
       case "ftruncate": {
         const file = this.fileAt(path)
         if (file === undefined) return
-        file.size = Number(/, (\d+)$/.exec(call.text)?.[1])
-        file.synced = Math.min(file.synced, file.size)
+        const size = Number(/, (\d+)$/.exec(call.text)?.[1])
+        if (!(size >= file.synced)) throw new Error(`bytes that were synced are cut off: ${call.text}`)
+        if (size > file.size) file.lengthened = true
+        file.size = size
+        file.written = Math.min(file.written, size)
         return
       }
       case "fallocate":
@@ -183,6 +217,18 @@ export class VolatileDisk {
     }
   }
 
+  /** The process has ended and its machine runs on: the next process finds whatever was written, durable or not. */
+  outlive(): void {
+    this.begun.clear()
+    this.meetDirectory()
+    for (const [name, file] of this.named) {
+      const path = join(this.directory, name)
+      const { size } = statSync(path)
+      file.written = Math.max(file.written, file.lengthened ? usedBytes(readFileSync(path)) : size)
+      file.size = size
+    }
+  }
+
   /**
    * Makes the directory what it would be after the loss. What calls did that had begun and not ended is not durable, so
    * whatever more the directory shows is lost or kept like the rest.
@@ -212,15 +258,9 @@ export class VolatileDisk {
       if (taken.has(file)) copyFileSync(from, path)
       else linkSync(from, path)
       taken.add(file)
-      const { size } = statSync(path)
-      const synced = Math.min(file.synced, size)
-      const kept = loss === "all" ? synced : synced + random.below(size - synced + 1)
-      if (kept < size) {
-        truncateSync(path, kept)
-        files++
-      }
-      bytes += size - kept
-      if (kept > synced && name.endsWith(".log") && random.chance(0.5)) damage(path, synced, kept, random)
+      const lost = (file.lengthened ? loseWithin : loseTail)(path, file, loss, random)
+      if (lost > 0) files++
+      bytes += lost
     }
     rmSync(this.directory, { recursive: true })
     renameSync(image, this.directory)
@@ -230,15 +270,13 @@ export class VolatileDisk {
   /** Takes note of what unfinished calls have done to names. */
   private meetDirectory(): void {
     const found = new Set(readdirSync(this.directory))
-    for (const [name, { size }] of this.named) {
+    for (const [name, { written }] of this.named) {
       if (!found.has(name)) this.rename([[name, undefined]])
-      else if (statSync(join(this.directory, name)).size < size) {
-        throw new Error(`the calls do not fit the directory: they wrote ${size} bytes to ${name}`)
+      else if (statSync(join(this.directory, name)).size < written) {
+        throw new Error(`the calls do not fit the directory: they wrote ${written} bytes to ${name}`)
       }
     }
-    for (const name of found) {
-      if (!this.named.has(name)) this.rename([[name, { size: 0, synced: 0, names: [name] }]])
-    }
+    for (const name of found) if (!this.named.has(name)) this.rename([[name, newFile(name)]])
   }
 
   private rename(renaming: Renaming): void {
@@ -266,15 +304,76 @@ const apply = (names: Map<string, File>, renaming: Renaming): void => {
 const find = (shadow: Shadow, file: File, others: ReadonlySet<number>): string | undefined =>
   shadow.find(file.names, others)
 
+/** Where the last byte that is not zero ends. */
+const usedBytes = (bytes: Uint8Array): number => bytes.findLastIndex((byte) => byte !== 0) + 1
+
+/** Takes from the end of a file that only grew. Answers how many bytes. */
+const loseTail = (path: string, file: File, loss: Loss, random: Random): number => {
+  const { size } = statSync(path)
+  const synced = Math.min(file.synced, size)
+  const kept = loss === "all" ? synced : synced + random.below(size - synced + 1)
+  if (kept < size) truncateSync(path, kept)
+  if (kept > synced && path.endsWith(".log") && random.chance(0.5)) damage(path, synced, kept, random)
+  return size - kept
+}
+
+/** The length of a file that was lengthened or cut, after the loss: what was asked for at once is there at once. */
+const lengthAfter = ({ syncedSize, written }: File, size: number, loss: Loss, random: Random): number => {
+  if (loss === "all") return syncedSize
+  if (random.chance(0.5)) return size
+  return written > syncedSize ? syncedSize + random.below(written - syncedSize) : syncedSize
+}
+
+/** What a system writes down at once. */
+const pageBytes = 4096
+
+/** Takes from within a file that was lengthened: zeros are where a page is not kept. Answers how many bytes. */
+const loseWithin = (path: string, file: File, loss: Loss, random: Random): number => {
+  const { size } = statSync(path)
+  const length = lengthAfter(file, size, loss, random)
+  const bytes = readFileSync(path)
+  // Also what was written by a call that never ended.
+  const end = Math.max(file.synced, usedBytes(bytes))
+  const tail = Buffer.from(bytes.subarray(file.synced, Math.min(end, length)))
+  let lost = end - file.synced - tail.byteLength
+  // Now and then none or all.
+  const share = loss === "all" ? 0 : random.below(5) / 4
+  let last: Buffer | undefined
+  for (let from = file.synced; from < file.synced + tail.byteLength;) {
+    const next = (Math.floor(from / pageBytes) + 1) * pageBytes
+    const page = tail.subarray(from - file.synced, next - file.synced)
+    if (random.chance(share)) last = page
+    else {
+      page.fill(0)
+      lost += page.byteLength
+    }
+    from = next
+  }
+  if (last !== undefined && random.chance(0.25)) noise(last.subarray(random.below(last.byteLength)), random)
+  truncateSync(path, Math.min(file.synced, length))
+  truncateSync(path, length)
+  writeAt(path, tail, file.synced)
+  return lost
+}
+
 /** Zeros or noise from somewhere in the part that was not synced: pages that were never written, or written by half. */
 const damage = (path: string, from: number, to: number, random: Random): void => {
   const start = from + random.below(to - from)
   const zeros = random.chance(0.5)
   const bytes = Buffer.alloc(Math.min(to - start, 64 * 1024))
-  if (!zeros) { for (let i = 0; i < bytes.byteLength; i++) bytes[i] = random.below(256) }
+  if (!zeros) noise(bytes, random)
+  writeAt(path, bytes, start)
+}
+
+/** Bytes from the upper part of their range: RocksDB's recovery does not come back from all noise (`docs/bugs.md`). */
+const noise = (bytes: Uint8Array, random: Random): void => {
+  for (let i = 0; i < bytes.byteLength; i++) bytes[i] = 192 + random.below(64)
+}
+
+const writeAt = (path: string, bytes: Uint8Array, at: number): void => {
   const file = openSync(path, "r+")
   try {
-    writeSync(file, bytes, 0, bytes.byteLength, start)
+    writeSync(file, bytes, 0, bytes.byteLength, at)
   } finally {
     closeSync(file)
   }

@@ -6,7 +6,8 @@
  *
  * Three quarters of the rounds are a cluster of three, of which all lose power at once, or some; the rest is a node alone.
  * Nodes create their data directories, and the folders above them. In some rounds a node of three loses its directory before the
- * power goes, and begins in new folders, and in some a node alone begins with nothing.
+ * power goes, and begins in new folders, and in some a node alone begins with nothing. In some, processes end and start
+ * again before the power goes: what they find was written, and need not be durable.
  * `--no-sync` runs the nodes without syncing, which must be found to lose: it shows that the run can fail.
  *
  * The seed decides what is drawn; how the processes run is the machine's doing. `--keep` leaves the directories of a failure.
@@ -20,6 +21,7 @@ import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { quietPorts } from "../chaos/QuietPorts.ts"
 import { Random } from "../simulation/Random.ts"
 import { Load } from "./Load.ts"
+import type { Rotation } from "./PowerNode.ts"
 import { PowerNode } from "./PowerNode.ts"
 import { tracerMissing } from "./SystemCalls.ts"
 
@@ -51,6 +53,12 @@ const roundsBetweenClearings = 15
 /** The share of rounds that begin with a new directory for one of the nodes. */
 const newDirectories = 0.35
 
+/** The share of rounds in which processes end before the power goes, and start again. */
+const restarts = 0.4
+
+/** A node starts within this time, also on a busy machine. */
+const startsWithinMs = 90_000
+
 /** A node that was wiped has caught up, and votes, within this time. */
 const readyWithinMs = 60_000
 
@@ -64,6 +72,7 @@ const totals = {
   folders: 0,
   starts: 0,
   rotations: 0,
+  restarts: 0,
   wipes: 0,
   anew: 0
 }
@@ -72,7 +81,7 @@ const totals = {
 class Site {
   private readonly nodes: ReadonlyArray<PowerNode>
   readonly load: Load
-  private rotation: () => void = () => undefined
+  private rotation: (what: Rotation) => void = () => undefined
 
   constructor(folder: string, addresses: ReadonlyArray<NodeAddress>) {
     mkdirSync(folder)
@@ -89,21 +98,13 @@ class Site {
           FLAREDB_LOG_SLACK_ENTRIES: "100",
           ...(flags["no-sync"] ? { FLAREDB_UNSAFE_NO_FSYNC: "true" } : {})
         },
-        rotated: () => this.rotation()
+        rotated: (what) => this.rotation(what)
       })
     )
   }
 
   async start(): Promise<void> {
-    await Promise.all(
-      this.nodes.filter(({ process }) => !process.running).map(async (node) => {
-        const ended = await node.start()
-        if (ended !== undefined) {
-          const { id, log } = node.process
-          throw new Error(`node ${id} did not start (${ended.code ?? ended.signal}):\n${log.slice(-20).join("\n")}`)
-        }
-      })
-    )
+    await allStarted(this.nodes.filter(({ process }) => !process.running), (node) => node.start())
   }
 
   /** One load and one loss. Answers what is wrong afterwards. */
@@ -112,7 +113,12 @@ class Site {
     const renewed = random.chance(newDirectories)
     if (renewed && this.nodes.length === 1 && round > 1) await this.beginAnew()
     const stop = load.start(round)
-    const when = random.weighted([["at random", 50], ["at a rotation", 40], ["while it starts again", 10]])
+    const when = random.weighted([
+      ["at random", 50],
+      ["log file", 20],
+      ["segment", 20],
+      ["while it starts again", 10]
+    ])
     try {
       const problem = await this.moreAcknowledged(1 + random.below(400))
       if (problem !== undefined) return [problem]
@@ -120,8 +126,16 @@ class Site {
         const problem = await this.wipeOne() ?? await this.moreAcknowledged(1 + random.below(200))
         if (problem !== undefined) return [problem]
       }
-      if (when === "at a rotation") {
-        await Promise.race([new Promise<void>((resolve) => this.rotation = resolve), wait(2_000)])
+      if (random.chance(restarts)) {
+        await this.restart()
+        const problem = await this.moreAcknowledged(1 + random.below(60))
+        if (problem !== undefined) return [problem]
+      }
+      if (when === "log file" || when === "segment") {
+        await Promise.race([
+          new Promise<void>((resolve) => this.rotation = (what) => what === when ? resolve() : undefined),
+          wait(2_000)
+        ])
         totals.rotations += 1
         if (random.chance(0.7)) await wait(random.below(30))
       }
@@ -143,6 +157,14 @@ class Site {
     await this.start()
     const problems = await load.problems(round)
     return [...problems, ...this.surprises()]
+  }
+
+  /** Processes end, all at the same time, and start again. Their machines run on. */
+  private async restart(): Promise<void> {
+    const nodes = this.victims()
+    await Promise.all(nodes.map((node) => node.cut()))
+    await allStarted(nodes, (node) => node.startAgain())
+    totals.restarts += nodes.length
   }
 
   private async moreAcknowledged(count: number): Promise<string | undefined> {
@@ -237,6 +259,19 @@ class Site {
   }
 }
 
+const allStarted = async (
+  nodes: ReadonlyArray<PowerNode>,
+  start: (node: PowerNode) => ReturnType<PowerNode["start"]>
+) => {
+  await Promise.all(nodes.map(async (node) => {
+    const { id, log } = node.process
+    const ended = await Promise.race([start(node), wait(startsWithinMs, "late" as const, { ref: false })])
+    if (ended === undefined) return
+    if (ended === "late") throw new Error(`node ${id} did not start within ${startsWithinMs} ms`)
+    throw new Error(`node ${id} did not start (${ended.code ?? ended.signal}):\n${log.slice(-20).join("\n")}`)
+  }))
+}
+
 const folder = mkdtempSync(join(tmpdir(), "flaredb-power-loss-"))
 const ports = await quietPorts(12)
 const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3, 4].map((id, i) => ({
@@ -282,10 +317,9 @@ try {
   else rmSync(folder, { recursive: true, force: true })
 }
 console.log(
-  `${done} rounds, ${totals.losses} times a node lost its power (${totals.rotations} rounds at the beginning of a log file, ` +
-    `${totals.starts} once more while starting): ${totals.files} files cut, ${
-      (totals.bytes / 1024).toFixed(0)
-    } KiB lost, ` +
+  `${done} rounds, ${totals.losses} times a node lost its power (${totals.rotations} rounds at the beginning of a file, ` +
+    `${totals.starts} once more while starting), and ${totals.restarts} times only its process ended: ` +
+    `${totals.files} files cut, ${(totals.bytes / 1024).toFixed(0)} KiB lost, ` +
     `${totals.names} changes of names undone, ${totals.folders} folders lost; ${totals.wipes} nodes of three wiped, ` +
     `${totals.anew} times a node alone began with nothing`
 )

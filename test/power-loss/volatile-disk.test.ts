@@ -147,6 +147,172 @@ describe("a loss of some of it", () => {
   })
 })
 
+describe("a file that is lengthened before it is written", () => {
+  const page = 4096
+  const made = `7 openat(AT_FDCWD</>, "%/log", O_WRONLY|O_CREAT|O_EXCL, 0600) = 20<%/log>
+7 ftruncate(20<%/log>, ${8 * page}) = 0
+7 fsync(20<%/log>) = 0
+7 fsync(9<%>) = 0
+`
+  /** Tells the disk of calls, and has the file hold what they wrote. */
+  const written = (
+    trace: string,
+    length: number,
+    ...parts: ReadonlyArray<readonly [at: number, bytes: Uint8Array]>
+  ) => {
+    const disk = start({})
+    told(disk, trace)
+    const bytes = Buffer.alloc(length)
+    for (const [at, part] of parts) bytes.set(part, at)
+    writeFileSync(join(directory, "log"), bytes)
+    return disk
+  }
+  const left = (): Buffer => readFileSync(join(directory, "log"))
+
+  it("has its length, and zeros behind what was synced", () => {
+    const disk = written(
+      `${made}7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+8 fdatasync(20<%/log> <unfinished ...>
+7 pwrite64(20<%/log>, ""..., 6, 5) = 6
+8 <... fdatasync resumed>)  = 0
+7 pwrite64(20<%/log>, ""..., 100, 11 <unfinished ...>`,
+      8 * page,
+      [0, Buffer.from("first, laterunfinished")]
+    )
+    assert.deepEqual(disk.describe(), [
+      `now: log 5/11 in ${8 * page}/${8 * page}`,
+      `durable: log 5/11 in ${8 * page}/${8 * page}`
+    ])
+    disk.lose("all", keep(), new Random(1))
+    const bytes = Buffer.alloc(8 * page)
+    bytes.write("first")
+    assert.isTrue(left().equals(bytes))
+    assert.deepEqual(new VolatileDisk(directory).describe()[0], `now: log ${8 * page}/${8 * page}`)
+  })
+
+  it("is cut where its length was not synced, by `fdatasync` only to what was written", () => {
+    const unsynced = `7 openat(AT_FDCWD</>, "%/log", O_WRONLY|O_CREAT, 0600) = 20<%/log>
+7 fsync(20<%/log> <unfinished ...>
+8 ftruncate(20<%/log>, ${8 * page}) = 0
+7 <... fsync resumed>)  = 0
+7 fsync(9<%>) = 0
+7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+`
+    written(unsynced, 8 * page, [0, Buffer.from("first")]).lose("all", keep(), new Random(1))
+    assert.lengthOf(left(), 0)
+    shadow?.close()
+    const disk = written(`${unsynced}7 fdatasync(20<%/log>) = 0`, 8 * page, [0, Buffer.from("first")])
+    disk.lose("all", keep(), new Random(1))
+    assert.equal(left().toString(), "first")
+  })
+
+  it("is as long as before when it was cut, until that is synced", () => {
+    const cut = `${made}7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+7 fdatasync(20<%/log>) = 0
+7 ftruncate(20<%/log>, 5) = 0
+`
+    written(cut, 5, [0, Buffer.from("first")]).lose("all", keep(), new Random(1))
+    assert.lengthOf(left(), 8 * page)
+    assert.equal(left().toString("utf8", 0, 6), "first\0")
+    shadow?.close()
+    written(`${cut}7 fsync(20<%/log>) = 0`, 5, [0, Buffer.from("first")]).lose("all", keep(), new Random(1))
+    assert.equal(left().toString(), "first")
+    shadow?.close()
+    const lengths = new Set<number>()
+    for (let seed = 0; seed < 20; seed++) {
+      written(cut, 5, [0, Buffer.from("first")]).lose("some", keep(), new Random(seed))
+      shadow?.close()
+      lengths.add(left().byteLength)
+    }
+    assert.sameMembers([...lengths], [5, 8 * page])
+  })
+
+  it("grows by what is written beyond its length", () => {
+    const disk = written(
+      `${made}7 pwrite64(20<%/log>, ""..., ${9 * page}, 0) = ${9 * page}`,
+      9 * page,
+      [0, Buffer.alloc(9 * page, "x")]
+    )
+    disk.lose("all", keep(), new Random(1))
+    assert.lengthOf(left(), 8 * page)
+    shadow?.close()
+    written(
+      `${made}7 pwrite64(20<%/log>, ""..., ${9 * page}, 0) = ${9 * page}\n7 fdatasync(20<%/log>) = 0`,
+      9 * page,
+      [0, Buffer.alloc(9 * page, "x")]
+    ).lose("all", keep(), new Random(1))
+    assert.isTrue(left().equals(Buffer.alloc(9 * page, "x")))
+  })
+
+  it("keeps any pages of what was not synced when some is lost, and all that was", () => {
+    const selections = new Set<string>()
+    for (let seed = 0; seed < 200; seed++) {
+      const disk = written(
+        `${made}7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+7 fdatasync(20<%/log>) = 0
+7 pwrite64(20<%/log>, ""..., ${3 * page}, 5) = ${3 * page}`,
+        8 * page,
+        [0, Buffer.from("first")],
+        [5, Buffer.alloc(3 * page, "x")]
+      )
+      const { bytes } = disk.lose("some", keep(), new Random(seed))
+      shadow?.close()
+      const file = left()
+      assert.lengthOf(file, 8 * page)
+      assert.equal(file.toString("utf8", 0, 5), "first")
+      assert.isTrue(file.subarray(5 + 3 * page).every((byte) => byte === 0))
+      const parts = [[5, page], [page, 2 * page], [2 * page, 3 * page], [3 * page, 5 + 3 * page]] as const
+      let zeros = 0
+      const kept = parts.map(([from, to]) => {
+        const part = file.subarray(from, to)
+        if (part.every((byte) => byte === 0)) zeros += part.byteLength
+        return part.every((byte) => byte === 120) ? "x" : part.every((byte) => byte === 0) ? "0" : "?"
+      }).join("")
+      assert.equal(bytes, zeros)
+      selections.add(kept)
+    }
+    for (const one of ["0000", "xxxx", "0x00", "x00x", "00x0"]) assert.include([...selections], one)
+    // Noise is in the last page that was kept.
+    const noisy = [...selections].filter((kept) => kept.includes("?"))
+    assert.isNotEmpty(noisy)
+    for (const kept of noisy) assert.match(kept, /^[x0]*\?0*$/)
+  })
+
+  it("comes back whole after it was cut and removed", () => {
+    const disk = start({})
+    told(disk, made)
+    writeFileSync(join(directory, "log"), "first")
+    const links = keep()
+    told(
+      disk,
+      `7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+7 fdatasync(20<%/log>) = 0
+7 ftruncate(20<%/log>, 5) = 0
+7 unlink("%/log") = 0`
+    )
+    unlinkSync(join(directory, "log"))
+    disk.lose("all", links, new Random(1))
+    assert.lengthOf(left(), 8 * page)
+    assert.equal(left().toString("utf8", 0, 5), "first")
+  })
+
+  it("is not durable because the next process finds it", () => {
+    const trace = `${made}7 pwrite64(20<%/log>, ""..., 5, 0) = 5
+7 fdatasync(20<%/log>) = 0
+7 pwrite64(20<%/log>, ""..., 7, 5 <unfinished ...>`
+    const again = (next: string): string => {
+      const disk = written(trace, 8 * page, [0, Buffer.from("first, later")])
+      disk.outlive()
+      told(disk, next)
+      disk.lose("all", keep(), new Random(1))
+      shadow?.close()
+      return left().toString("utf8", 0, 12)
+    }
+    assert.equal(again(`9 fsync(9<%>) = 0`), "first\0\0\0\0\0\0\0")
+    assert.equal(again(`9 fdatasync(20<%/log>) = 0`), "first, later")
+  })
+})
+
 describe("a trace", () => {
   const calls = (trace: string): ReadonlyArray<Call> => {
     const ended: Array<Call> = []
@@ -174,6 +340,9 @@ describe("a trace", () => {
   it("stops the run at what the disk does not model", () => {
     const disk = start({ "1.log": "first" })
     assert.throws(() => told(disk, `7 pwrite64(20<%/1.log>, ""..., 2, 0) = 2`), /written over/)
+    assert.throws(() => told(disk, `7 ftruncate(20<%/1.log>, 2) = 0`), /cut off/)
+    told(disk, `7 ftruncate(20<%/1.log>, 100) = 0`)
+    assert.throws(() => told(disk, `7 write(20<%/1.log>, ""..., 2) = 2`), /with zeros/)
     assert.throws(() => told(disk, `7 fallocate(20<%/1.log>, 0, 0, 4096) = 0`), /grows without a write/)
     assert.throws(() => told(disk, `7 link("%/1.log", "%/2.log") = 0`), /not foreseen/)
   })
