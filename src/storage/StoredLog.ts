@@ -15,6 +15,7 @@ import { promisedIn } from "./rocksdb/Promised.ts"
 import type { RocksDb } from "./rocksdb/RocksDb.ts"
 import { readSegments } from "./segments/EntrySegments.ts"
 import { findLog } from "./segments/FoundLog.ts"
+import { SegmentBytes } from "./segments/SegmentBytes.ts"
 import { readEntries } from "./segments/SegmentReads.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
@@ -61,10 +62,11 @@ const storedRows = (database: RocksDb["Service"], path: string): StoredLog => ({
 
 const storedSegments = (database: RocksDb["Service"], path: string): StoredLog => {
   const promised = promisedIn(path, database.failure)
-  const found = Effect.flatMap(
-    readRecords(database, path),
-    (records) => promised("read the log", () => findLog(path, records))
-  )
+  const found = Effect.gen(function*() {
+    const records = yield* readRecords(database, path)
+    const segmentBytes = yield* SegmentBytes
+    return yield* promised("read the log", () => findLog(path, records, segmentBytes))
+  })
   return {
     recover: (floor) =>
       Effect.gen(function*() {

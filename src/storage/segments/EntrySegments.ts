@@ -106,7 +106,8 @@ export const readSegments = Effect.fnUntraced(function*(
   records: LogRecords,
   floor: DurableFloor | undefined
 ) {
-  const found = yield* promisedIn(path, database.failure)("read the log", () => findLog(path, records))
+  const segmentBytes = yield* SegmentBytes
+  const found = yield* promisedIn(path, database.failure)("read the log", () => findLog(path, records, segmentBytes))
   const { check } = found
   yield* requireWhole(path, records, check, floor)
   const { compacted, confState, hardState } = records
@@ -142,10 +143,7 @@ export const findSegments = Effect.fnUntraced(function*(
     syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
   }
   const segments = new SegmentLog(options, found, found.check.last)
-  yield* promisedIn(path, database.failure)("take over segments", async () => {
-    await segments.unlink(found.leftovers)
-    if (syncs) await segments.syncFound()
-  })
+  yield* promisedIn(path, database.failure)("take over the log", () => segments.takeOver(found))
   const entries: FoundEntries = { log, entries: entryStore(database, segments) }
   return entries
 })

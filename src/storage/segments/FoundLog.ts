@@ -23,8 +23,6 @@ import type { FoundSegments } from "./SegmentLog.ts"
 export interface FoundLog extends FoundSegments {
   /** The log that the segments hold, or what is wrong with it. */
   readonly check: LogCheck
-  /** Sequence numbers of files that hold nothing which counts. */
-  readonly leftovers: ReadonlyArray<number>
   /** Bytes that an unfinished write has left behind the end of the log. */
   readonly unfinishedBytes: number
 }
@@ -115,16 +113,20 @@ const gap = ({ base, sequence }: Header, { last }: LogCheck): string | undefined
     : undefined
 }
 
-/** The log behind `compacted` in the segments of `folder`; none of them counts while a reset is under way. */
+/**
+ * The log behind `compacted` in the segments of `folder`; none of them counts while a reset is under way. A segment that
+ * has `segmentBytes` is full.
+ */
 export const findLog = async (
   folder: string,
-  { compacted, resetting }: Pick<LogRecords, "compacted" | "resetting">
+  { compacted, resetting }: Pick<LogRecords, "compacted" | "resetting">,
+  segmentBytes: number
 ): Promise<FoundLog> => {
   const headers = headersIn(folder)
   const nextSequence = (headers.at(-1)?.sequence ?? 0) + 1
   const leftovers: Array<number> = []
-  // The next one is made before it is needed, and while it is made the one before it may have no header yet.
-  while (headers.length > 0 && headers.at(-1)?.base === undefined) leftovers.push(headers.pop()?.sequence as number)
+  // The next one is made before it is needed, once the header of the one in use is durable.
+  if (headers.length > 0 && headers.at(-1)?.base === undefined) leftovers.push(headers.pop()?.sequence as number)
   const first = resetting
     ? headers.length
     : headers.findLastIndex(({ base }) => isPoint(base) && base.index <= compacted.index)
@@ -142,6 +144,7 @@ export const findLog = async (
   const files = new WholeFiles()
   const segments: Array<Segment> = []
   let unfinishedBytes = 0
+  let unended = false
   for (const [i, header] of headers.entries()) {
     const end = ends[i] as LogIndex
     if (isPoint(header.base) && header.base.index >= end) {
@@ -157,6 +160,8 @@ export const findLog = async (
     segment.seal()
     segments.push(segment)
     unfinishedBytes = usedBehind(bytes, segment.size)
+    // One that is full may not have been ended, and is as long as one that was.
+    unended = bytes.byteLength > segment.size || segment.size >= segmentBytes
   }
-  return { segments, nextSequence, check, leftovers, unfinishedBytes }
+  return { segments, nextSequence, check, leftovers, unfinishedBytes, unended }
 }

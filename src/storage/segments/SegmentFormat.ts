@@ -46,6 +46,9 @@ export const sequenceOf = (name: string): number | undefined => {
   return match === null ? undefined : Number(match[1])
 }
 
+/** Whether this is the name of a segment that was being written once more. */
+export const isPartial = (name: string): boolean => /^flaredb-log-\d{12}\.partial-/.test(name)
+
 export const encodeHeader = (sequence: number, base: LogPoint): Uint8Array => {
   const header = Buffer.alloc(headerBytes)
   header.set(magic, 4)

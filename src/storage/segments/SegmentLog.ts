@@ -1,7 +1,7 @@
 /**
  * The entries of a log in its segments. Each segment begins where the one before it ends; a part that a leader replaces
- * ends it early, and what comes then begins the next one. Each start begins one, too, so that nothing is written behind
- * the rest of an unfinished write.
+ * ends it early, and what comes then begins the next one. Nothing is written behind the rest of an unfinished write: a
+ * start that finds one goes on in a new file.
  *
  * The file of the next segment is made while the one before it fills up. Nothing here is retried: after an error the
  * log is not to be used any more.
@@ -14,11 +14,12 @@ import { isMissing } from "../../ErrorCode.ts"
 import { encodeEntries } from "../../protocol/EntryRecord.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
-import { syncFolderAsync } from "../Folder.ts"
+import { addIndex } from "../../raft/Types.ts"
+import { partialPath, syncFolderAsync } from "../Folder.ts"
 import type { EmptyFile } from "./EmptyFile.ts"
 import { makeEmptyFile } from "./EmptyFile.ts"
 import { Segment } from "./Segment.ts"
-import { headerBytes, lengthBytes, segmentFile } from "./SegmentFormat.ts"
+import { headerBytes, isPartial, lengthBytes, segmentFile } from "./SegmentFormat.ts"
 import { readEntries } from "./SegmentReads.ts"
 import type { Syncs } from "./SegmentWriter.ts"
 import { SegmentWriter } from "./SegmentWriter.ts"
@@ -29,6 +30,10 @@ export interface FoundSegments {
   readonly segments: ReadonlyArray<Segment>
   /** The sequence number of a segment that begins now. */
   readonly nextSequence: number
+  /** Sequence numbers of files that hold nothing which counts. */
+  readonly leftovers: ReadonlyArray<number>
+  /** The last one was not ended in good order. */
+  readonly unended: boolean
 }
 
 export interface SegmentLogOptions {
@@ -39,6 +44,18 @@ export interface SegmentLogOptions {
   readonly syncs: Syncs
   /** Gets the error of work that no call waits for. */
   readonly failed: (cause: unknown) => void
+}
+
+/** Bytes of entries that are in memory at a time while a segment is written once more, or one entry. */
+const rewriteBytes = 4 * 1024 * 1024
+
+const syncFile = async (path: string): Promise<void> => {
+  const file = await open(path, "r")
+  try {
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
 }
 
 const storedBytes = (entry: Entry): number => lengthBytes + entryBytes(entry)
@@ -62,7 +79,11 @@ export class SegmentLog {
   private truncated = false
 
   /** `last` is the last entry of the log, or what it follows where it has none. */
-  constructor(options: SegmentLogOptions, { nextSequence, segments }: FoundSegments, last: LogPoint) {
+  constructor(
+    options: SegmentLogOptions,
+    { nextSequence, segments }: Pick<FoundSegments, "nextSequence" | "segments">,
+    last: LogPoint
+  ) {
     this.options = options
     this.segments = segments
     this.files = new Set(segments.map(({ sequence }) => sequence))
@@ -96,7 +117,9 @@ export class SegmentLog {
 
   /** Makes durable where the log ends. */
   async sync(): Promise<void> {
-    if (this.truncated) await (await this.beginSegment()).sync()
+    if (!this.truncated) return
+    await (await this.beginSegment()).sync()
+    this.prepareNext()
   }
 
   /** Removes the files without an entry behind `index`, which is known to be the beginning of the log. */
@@ -119,19 +142,19 @@ export class SegmentLog {
   }
 
   /**
-   * Makes durable what a start has read. After kill -9 the system has bytes that no sync covered, and the node will
-   * count on them.
+   * Makes durable what a start has read, because the node will count on it. After kill -9 the system has bytes that no
+   * sync covered. Where a sync failed, it may hold them to be written although they are not (fsyncgate, 2018), and a
+   * further sync would succeed: so a segment that was not ended is written once more, and goes on in its new file.
    */
-  async syncFound(): Promise<void> {
-    for (const { sequence } of this.segments) {
-      const file = await open(join(this.options.folder, segmentFile(sequence)), "r")
-      try {
-        await file.datasync()
-      } finally {
-        await file.close()
-      }
-    }
-    await syncFolderAsync(this.options.folder)
+  async takeOver({ leftovers, unended }: Pick<FoundSegments, "leftovers" | "unended">): Promise<void> {
+    const { folder } = this.options
+    for (const { sequence } of this.segments) await syncFile(join(folder, segmentFile(sequence)))
+    const last = this.segments.at(-1)
+    if (unended && last !== undefined && last.last > last.base.index) await this.rewrite(last)
+    await syncFolderAsync(folder)
+    // What makes a file a leftover is durable now. Otherwise a loss of power could leave neither.
+    await this.unlink(leftovers)
+    for (const name of readdirSync(folder)) if (isPartial(name)) await unlink(join(folder, name))
   }
 
   /** Removes files of segments of which no entry counts. */
@@ -215,6 +238,32 @@ export class SegmentLog {
     for (const entry of entries) segment.add(storedBytes(entry))
     const { index, term } = entries[entries.length - 1] as Entry
     this.last = { index, term }
+    this.prepareNext()
+  }
+
+  /** Writes a segment into another file, which takes its place in one step, once it is whole. */
+  private async rewrite(old: Segment): Promise<void> {
+    const { folder, segmentBytes, syncs } = this.options
+    const sequence = this.nextSequence
+    this.nextSequence += 1
+    const path = join(folder, segmentFile(sequence))
+    const segment = new Segment(sequence, old.base)
+    const file = await makeEmptyFile(folder, partialPath(path), sequence, Math.max(segmentBytes, old.size))
+    const writer = new SegmentWriter(file, segment, syncs)
+    await writer.writeHeader()
+    for (let next = addIndex(old.base.index, 1); next <= old.last; next = addIndex(segment.last, 1)) {
+      const part = await readEntries(folder, [old], next, old.last, rewriteBytes)
+      if (part instanceof CodecError) throw new Error(part.message)
+      await writer.write(encodeEntries(part))
+      for (const entry of part) segment.add(storedBytes(entry))
+    }
+    await writer.sync()
+    await writer.rename(path)
+    this.segments = [...this.segments.slice(0, -1), segment]
+    this.files.add(sequence)
+    this.writer = writer
+    await this.unlink([old.sequence])
+    this.prepareNext()
   }
 
   private async pointAt(index: LogIndex): Promise<LogPoint> {
@@ -229,9 +278,7 @@ export class SegmentLog {
 
   private async beginSegment(): Promise<SegmentWriter> {
     const file = await (this.next ?? this.makeNext())
-    this.next = this.makeNext()
-    // No call waits for it before it is needed, so a failure must be reported here.
-    this.next.catch(this.options.failed)
+    this.next = undefined
     const segment = new Segment(file.sequence, this.last)
     const writer = new SegmentWriter(file, segment, this.options.syncs)
     await writer.writeHeader()
@@ -240,6 +287,14 @@ export class SegmentLog {
     this.writer = writer
     this.truncated = false
     return writer
+  }
+
+  /** Once the header of the file in use is durable: a start takes one file without a header at most for unused. */
+  private prepareNext(): void {
+    if (this.next !== undefined) return
+    this.next = this.makeNext()
+    // No call waits for it before it is needed, so a failure must be reported here.
+    this.next.catch(this.options.failed)
   }
 
   private async endSegment(): Promise<void> {

@@ -6,9 +6,11 @@
  * whether the file is still known by its path.
  */
 import { closeSync, fdatasync as fdatasyncCallback, fdatasyncSync, ftruncate, write, writeSync } from "node:fs"
+import { rename } from "node:fs/promises"
 import { basename, dirname } from "node:path"
 import { promisify } from "node:util"
 import { isAt } from "../FileIdentity.ts"
+import { syncFolderAsync } from "../Folder.ts"
 import { DataDirLost } from "../StorageError.ts"
 import type { SyncCount } from "../SyncCount.ts"
 import type { SyncPace } from "../SyncPace.ts"
@@ -33,7 +35,7 @@ export interface Syncs {
 
 export class SegmentWriter {
   readonly segment: Segment
-  private readonly file: EmptyFile
+  private file: EmptyFile
   private readonly syncs: Syncs
   private end = 0
   private synced = 0
@@ -95,6 +97,13 @@ export class SegmentWriter {
     const sinceMs = performance.now()
     if (this.syncs.enabled) await fdatasync(this.file.descriptor)
     this.wasSynced(end, sinceMs)
+  }
+
+  /** Gives the file, which has another name so far, the name `path` in the same folder, durably. */
+  async rename(path: string): Promise<void> {
+    await rename(this.file.path, path)
+    await syncFolderAsync(dirname(path))
+    this.file = { ...this.file, path }
   }
 
   /** The last call but `close`: makes everything durable, and gives back the length that was not used. */
