@@ -1,6 +1,6 @@
 /** The database of the binding, opened with the settings of a node, and closed with its scope. */
 import type { Scope } from "effect"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import type { OpenError } from "../StorageError.ts"
@@ -84,8 +84,21 @@ export const openDatabase = Effect.fnUntraced(function*(
     },
     catch: (cause) => openError(path, cause)
   })
-  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened))
+  const slow = Effect.andThen(
+    Effect.sleep(slowOpenMs),
+    Effect.logWarning(
+      `RocksDB has been opening ${path} for a while: it may have much to recover, or never come back from damage. ` +
+        "A core at work for hours means the latter; see deploy/runbooks/lost-node.md"
+    )
+  )
+  const saying = yield* Effect.forkChild(Effect.forever(slow))
+  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened)).pipe(
+    Effect.ensuring(Fiber.interrupt(saying))
+  )
 })
+
+/** How often a start says that RocksDB is still busy. It recovers 50 MB of write-ahead log in a quarter of a second. */
+const slowOpenMs = 30_000
 
 /**
  * `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported.

@@ -114,8 +114,8 @@ const gap = ({ base, sequence }: Header, { last }: LogCheck): string | undefined
 }
 
 /**
- * The log behind `compacted` in the segments of `folder`; none of them counts while a reset is under way. A segment that
- * has `segmentBytes` is full.
+ * The log behind `compacted` in the segments of `folder`; none of them counts while a reset is under way. A segment of
+ * `segmentBytes` is full.
  */
 export const findLog = async (
   folder: string,
