@@ -8,12 +8,16 @@
 import { Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import assert from "node:assert/strict"
-import type { Entry, EntryKind, HardState, TermRun } from "../raft/Types.ts"
-import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { LogWrite } from "../storage/LogStore.ts"
+import type { Entry } from "../raft/Types.ts"
+import { LogIndex, NodeId, origin } from "../raft/Types.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import type { OpenError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
+import { endCases, rangeCases } from "./LogStoreEnds.ts"
+import type { Test } from "./LogStoreSamples.ts"
+import { hardState, holds, point, runs, sampleEntries, sampleEntry, writeOf } from "./LogStoreSamples.ts"
+
+export { sampleEntries, sampleEntry, writeOf } from "./LogStoreSamples.ts"
 
 /** The store to hold against the cases. */
 export interface LogStoreSuiteOptions {
@@ -23,65 +27,9 @@ export interface LogStoreSuiteOptions {
   readonly fresh: Effect.Effect<Layer.Layer<LogStore, OpenError>, never, Scope.Scope>
 }
 
-/** An entry whose payload can be told from every other entry's. */
-export const sampleEntry = (index: number, term: number, payload = `payload ${index} of term ${term}`): Entry => ({
-  index: LogIndex(index),
-  term: Term(term),
-  kind: "command" satisfies EntryKind,
-  timestampMs: 1_700_000_000_000 + index,
-  payload: new TextEncoder().encode(payload)
-})
-
-/** The entries `from..through`, all of `term`. */
-export const sampleEntries = (from: number, through: number, term: number): ReadonlyArray<Entry> =>
-  Array.from({ length: through - from + 1 }, (_, i) => sampleEntry(from + i, term))
-
-/** A write of `entries`, and of whatever else is given. */
-export const writeOf = (entries: ReadonlyArray<Entry>, rest: Partial<LogWrite> = {}): LogWrite => ({
-  hardState: undefined,
-  truncateFrom: undefined,
-  entries,
-  ...rest
-})
-
-const hardState = (term: number, votedFor: number | undefined, commit: number): HardState => ({
-  term: Term(term),
-  votedFor: votedFor === undefined ? undefined : NodeId(votedFor),
-  commit: LogIndex(commit)
-})
-
-const runs = (...pairs: ReadonlyArray<readonly [firstIndex: number, term: number]>): ReadonlyArray<TermRun> =>
-  pairs.map(([firstIndex, term]) => ({ firstIndex: LogIndex(firstIndex), term: Term(term) }))
-
-const point = (index: number, term: number) => ({ index: LogIndex(index), term: Term(term) })
-
-/** Entries as plain values: which bytes object holds a payload is the store's business. */
-const plain = (entries: ReadonlyArray<Entry>) =>
-  entries.map(({ index, kind, payload, timestampMs, term }) => ({
-    index,
-    term,
-    kind,
-    timestampMs,
-    payload: Buffer.from(payload).toString("hex")
-  }))
-
-const everything = Number.MAX_SAFE_INTEGER
-
-/** Reads `from..through` and compares it with `expected`. */
-const holds = Effect.fnUntraced(function*(
-  store: LogStore["Service"],
-  from: number,
-  through: number,
-  expected: ReadonlyArray<Entry>
-) {
-  const entries = yield* store.read(LogIndex(from), LogIndex(through), everything)
-  assert.deepEqual(plain(entries), plain(expected))
-})
-
 /** What a store of the Raft log has to do, kept over restarts of its node. */
 export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<ConformanceCase> => {
-  type Start = <A, E>(use: (store: LogStore["Service"]) => Effect.Effect<A, E>) => Effect.Effect<A, E | OpenError>
-  const test = (name: string, run: (start: Start) => Effect.Effect<void, unknown>): ConformanceCase => ({
+  const test: Test = (name, run) => ({
     name,
     effect: Effect.scoped(
       Effect.flatMap(
@@ -323,6 +271,8 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
           })
         )
         yield* start((store) => holds(store, 8, 20, sampleEntries(8, 9, 4)))
-      }))
+      })),
+    ...endCases(test),
+    ...rangeCases(test)
   ]
 }

@@ -1,25 +1,32 @@
-/** What a compaction of the log costs: the tables of the entries that stay are not written again. */
+/** What a compaction of the log costs. Of rows, the tables of the entries that stay are not written again. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import { encodeRecord, indexOfLogKey, logEnd, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
+import { decodeHeader, sequenceOf } from "../../src/storage/segments/SegmentFormat.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { eventually } from "../Eventually.ts"
+import type { LogFormat } from "./LogFormats.ts"
+import { inFormat, logFormats, segmentsIn } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const tables = (path: string) => readdirSync(path).filter((name) => name.endsWith(".sst"))
 
 const directory = Effect.map(temporaryFolder, (folder) => join(folder, "node-1"))
 
-const start = <A, E, R>(path: string, use: Effect.Effect<A, E, R>) =>
-  Effect.provide(
-    use,
-    Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] }))
+const start = <A, E, R>(path: string, use: Effect.Effect<A, E, R>, format: LogFormat = "rows") =>
+  inFormat(
+    format,
+    Effect.provide(
+      use,
+      Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] }))
+    )
   )
 
 /** The tables that some work leaves behind and that were not there before; the oldest first. */
@@ -48,7 +55,7 @@ const holds = (from: number, through: number) =>
     })
   )
 
-describe("a compaction of the log", () => {
+describe("a compaction of the log in rows", () => {
   for (const keptIsInTable of [true, false]) {
     it.live(
       `does not write again what it leaves ${keptIsInTable ? "in a table" : "in memory"}`,
@@ -129,28 +136,48 @@ describe("a compaction of the log", () => {
         })
       )
     }), 60_000)
+})
 
+/** Where the oldest thing begins that a stopped node's directory has of its log. */
+const oldest: Record<LogFormat, (path: string) => Effect.Effect<number, unknown>> = {
+  rows: (path) => {
+    let first = 0
+    const takes = ({ key }: { readonly key: Uint8Array }) => {
+      first = indexOfLogKey(key)
+      return false
+    }
+    return RocksDb.use((database) => database.scan("raft_log", { gte: logKey(LogIndex(1)), lt: logEnd }, takes)).pipe(
+      Effect.map(() => first),
+      Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false })))
+    )
+  },
+  segments: (path) =>
+    Effect.sync(() => {
+      const [name = ""] = segmentsIn(path)
+      const base = decodeHeader(readFileSync(join(path, name)), sequenceOf(name) ?? 0)
+      return base !== undefined && "index" in base ? base.index + 1 : 0
+    })
+}
+
+describe.each(logFormats)("a compaction of the log in %s", (format) => {
   it.live("that a crash cut short is finished by the next start", () =>
     Effect.gen(function*() {
       const path = yield* directory
-      yield* start(path, append(1, 600))
+      yield* start(path, append(1, 600), format)
       const point = encodeRecord({ index: 300, term: 1 })
       yield* RocksDb.use((database) =>
         database.write("raft_state", [{ _tag: "Put", key: stateKeys.compacted, value: point }], "durable")
       ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
-      yield* start(path, holds(301, 600))
-      const left: Array<number> = []
-      yield* RocksDb.use((database) =>
-        database.scan("raft_log", { gte: logKey(LogIndex(1)), lt: logEnd }, ({ key }) => {
-          left.push(indexOfLogKey(key))
-          return true
-        })
-      ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
-      assert.strictEqual(left[0], 301)
-    }))
+      assert.strictEqual(yield* oldest[format](path), 1)
+      yield* start(path, holds(301, 600), format)
+      const first = yield* oldest[format](path)
+      // A segment goes as a whole.
+      assert.isAtMost(first, 301)
+      assert.isAtLeast(first, format === "rows" ? 301 : 280)
+    }).pipe(Effect.provideService(SegmentBytes, 1_024)))
 })
 
-describe("the write-ahead log", () => {
+describe.each(logFormats)("the write-ahead log, with the log in %s,", (format) => {
   it.live("does not grow for ever behind a hard state that stays", () =>
     Effect.gen(function*() {
       const path = yield* directory
@@ -169,7 +196,8 @@ describe("the write-ahead log", () => {
       }).pipe(
         Effect.provide(
           RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], writeBufferBytes: mebi })
-        )
+        ),
+        (node) => inFormat(format, node)
       )
     }), 60_000)
 })

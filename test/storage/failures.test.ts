@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
-import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB from "rocksdb-native"
 import * as Config from "../../src/config/index.ts"
@@ -17,11 +17,14 @@ import { NodeId } from "../../src/raft/Types.ts"
 import { FloorFile } from "../../src/storage/DurableFloor.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
+import { eventually } from "../Eventually.ts"
 import { copyCrashImage } from "./CrashImage.ts"
+import { inFormat, logFormats, segmentInUse, segmentsIn } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const clusterId = "failures"
@@ -100,15 +103,63 @@ const refuseStateBatches = Effect.acquireRelease(
 )
 
 describe("a directory under a running node", () => {
-  it.live("that is removed: the next write is not acknowledged, and the node stops", () =>
+  it.live.each(logFormats)(
+    "that is removed: the next write is not acknowledged, and the node stops, in %s",
+    (format) =>
+      Effect.gen(function*() {
+        const path = join(yield* temporaryFolder, "node-1")
+        const { acknowledged, put, reason } = yield* inFormat(format, start(path))
+        yield* acknowledged("a")
+        rmSync(path, { recursive: true })
+        const answer = yield* put("b")
+        assert.isFalse(answer instanceof Uint8Array)
+        assert.match(yield* reason, /node-1 was removed, moved or replaced while the node runs.*lost-node\.md/)
+      })
+  )
+
+  const segmentLosses: ReadonlyArray<readonly [what: string, how: (file: string) => void]> = [
+    ["loses the segment in use", (file) => rmSync(file)],
+    ["gets a copy in the place of the segment in use", (file) => {
+      renameSync(file, `${file}.away`)
+      copyFileSync(`${file}.away`, file)
+    }]
+  ]
+  it.live.each(segmentLosses)(
+    "that %s: the next write is not acknowledged, and the node stops",
+    ([, lose]) =>
+      Effect.gen(function*() {
+        const path = join(yield* temporaryFolder, "node-1")
+        const { acknowledged, put, reason } = yield* start(path)
+        yield* acknowledged("a")
+        const name = segmentInUse(path) ?? ""
+        lose(join(path, name))
+        const answer = yield* put("b")
+        assert.isFalse(answer instanceof Uint8Array)
+        assert.include(yield* reason, name)
+      })
+  )
+
+  it.live("that loses the file of the next segment: what would go there is not acknowledged, and the node stops", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
-      const { acknowledged, put, reason } = yield* start(path)
+      const { acknowledged, put, reason } = yield* Effect.provideService(start(path), SegmentBytes, 2_048)
       yield* acknowledged("a")
-      rmSync(path, { recursive: true })
-      const answer = yield* put("b")
+      yield* eventually("a segment is made before it is needed", () => segmentsIn(path).at(-1) !== segmentInUse(path))
+      const name = segmentsIn(path).at(-1) ?? ""
+      rmSync(join(path, name))
+      const answer = yield* put("b", 4_000)
       assert.isFalse(answer instanceof Uint8Array)
-      assert.match(yield* reason, /node-1 was removed, moved or replaced while the node runs.*lost-node\.md/)
+      assert.include(yield* reason, name)
+    }))
+
+  it.live("that loses an older segment: the node stops, though nothing is written", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const { acknowledged, reason } = yield* Effect.provideService(start(path), SegmentBytes, 2_048)
+      while (segmentsIn(path).length < 4) yield* acknowledged("a", 1_000)
+      const [oldest = ""] = segmentsIn(path)
+      rmSync(join(path, oldest))
+      assert.include(yield* reason, `${oldest} is not there any more`)
     }))
 
   const losses: ReadonlyArray<readonly [what: string, how: (path: string) => void, missing: RegExp]> = [
@@ -124,6 +175,11 @@ describe("a directory under a running node", () => {
     ["loses the write-ahead log in use", (path) => {
       for (const name of named(path, /\.log$/)) rmSync(join(path, name))
     }, /\d+\.log/],
+    [
+      "loses the segment in use",
+      (path) => rmSync(join(path, segmentInUse(path) ?? "")),
+      /flaredb-log-\d+ is not there/
+    ],
     ["loses its CURRENT", (path) => rmSync(join(path, "CURRENT")), /CURRENT/],
     ["loses its manifest", (path) => {
       for (const name of named(path, /^MANIFEST-/)) rmSync(join(path, name))

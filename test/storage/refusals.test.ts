@@ -23,9 +23,12 @@ import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
 import type { Operation } from "../../src/storage/rocksdb/Operation.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { copyCrashImage } from "./CrashImage.ts"
+import type { LogFormat } from "./LogFormats.ts"
+import { endOfLog, inFormat, logFormats, segmentsIn } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const optionsOf = (path: string): DataDirOptions => ({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] })
@@ -38,11 +41,13 @@ const append = (...args: Parameters<typeof sampleEntries>) =>
   LogStore.use((store) => store.append([writeOf(sampleEntries(...args))]))
 
 /** A directory that a node used and left. */
-const usedDirectory = Effect.gen(function*() {
+const usedDirectoryIn = Effect.fnUntraced(function*(format: LogFormat) {
   const path = join(yield* temporaryFolder, "node-1")
-  yield* start(optionsOf(path), append(1, 5, 2))
+  yield* inFormat(format, start(optionsOf(path), append(1, 5, 2)))
   return path
 })
+
+const usedDirectory = usedDirectoryIn("segments")
 
 const refused = (options: DataDirOptions) =>
   Effect.gen(function*() {
@@ -223,18 +228,18 @@ describe("corruption is found at the start", () => {
     ["a key that is no index", [put(Uint8Array.of(0, 0, 1), record3())], /no index: 000001/]
   ]
   for (const [name, operations, expected] of cases) {
-    it.live(`${name}`, () =>
+    it.live(`${name} of a log in rows`, () =>
       Effect.gen(function*() {
-        const path = yield* usedDirectory
+        const path = yield* usedDirectoryIn("rows")
         yield* tamper(path, "raft_log", ...operations)
         const error = yield* corrupt(optionsOf(path))
         assert.match(error.detail, expected)
         assert.match((yield* Effect.flip(inspect(path, () => Effect.void))).message, expected)
       }))
 
-    it.live(`${name}, later where the start takes an earlier run's word for it`, () =>
+    it.live(`${name} of a log in rows, later where the start takes an earlier run's word for it`, () =>
       Effect.gen(function*() {
-        const path = yield* usedDirectory
+        const path = yield* usedDirectoryIn("rows")
         yield* tamper(path, "raft_log", ...operations)
         const running = start(optionsOf(path), LogStore.use(({ failed }) => failed))
         const error = yield* Effect.flip(Effect.provideService(running, EntriesReadAtStart, 0))
@@ -242,6 +247,40 @@ describe("corruption is found at the start", () => {
         assert.match(error.detail, expected)
       }))
   }
+
+  /** A directory whose log has a segment for each entry. */
+  const segmented = Effect.provideService(usedDirectory, SegmentBytes, 64)
+  const third = (path: string): string => join(path, segmentsIn(path)[2] ?? "")
+  const damaged: ReadonlyArray<readonly [string, (path: string) => void, RegExp]> = [
+    [
+      "a flipped bit in an entry",
+      (path) => writeFileSync(third(path), flipped(readFileSync(third(path)), 100)),
+      /entry 3 is/
+    ],
+    ["a short entry", (path) => truncateSync(third(path), statSync(third(path)).size - 1), /entry 3 is missing/],
+    [
+      "a flipped bit in a header",
+      (path) => writeFileSync(third(path), flipped(readFileSync(third(path)), 20)),
+      /header/
+    ],
+    ["an empty file", (path) => truncateSync(third(path), 0), /000003 has no whole header/],
+    ["a missing file", (path) => rmSync(third(path)), /entry 3 is missing, flaredb-log-000000000004 begins behind 3/],
+    ["a missing head", (path) => rmSync(join(path, segmentsIn(path)[0] ?? "")), /entry 1 is missing/],
+    ["a missing tail", (path) => rmSync(join(path, segmentsIn(path)[4] ?? "")), /ends at 4, but .* durable up to 5/],
+    ["all files missing", (path) => {
+      for (const name of segmentsIn(path)) rmSync(join(path, name))
+    }, /ends at 0, but .* durable up to 5/]
+  ]
+  it.live.each(damaged)("%s of a log in segments", ([, damage, expected]) =>
+    Effect.gen(function*() {
+      const path = yield* segmented
+      damage(path)
+      const left = segmentsIn(path)
+      const error = yield* corrupt(optionsOf(path))
+      assert.match(error.detail, expected)
+      assert.match((yield* Effect.flip(inspect(path, () => Effect.void))).message, expected)
+      assert.deepStrictEqual(segmentsIn(path), left)
+    }))
 
   for (const key of ["marker", "hardState", "confState", "compacted", "activeFamily"] as const) {
     it.live(`a damaged ${key} record`, () =>
@@ -279,9 +318,9 @@ describe("the durable floor", () => {
       assert.deepStrictEqual(yield* readFloor(path), { index: LogIndex(5), term: Term(2) })
     }))
 
-  it.live("refuses a log whose tail was cut off", () =>
+  it.live.each(logFormats)("refuses a log whose tail was cut off, in %s", (format) =>
     Effect.gen(function*() {
-      const path = yield* usedDirectory
+      const path = yield* usedDirectoryIn(format)
       const copy = `${path}-copy`
       yield* start(
         optionsOf(path),
@@ -290,14 +329,13 @@ describe("the durable floor", () => {
           copyCrashImage(path, copy)
         })
       )
-      // The write-ahead log loses its last bytes, and RocksDB opens without a word.
-      const wals = readdirSync(copy).filter((name) => name.endsWith(".log")).toSorted()
-      const wal = join(copy, wals.at(-1) ?? "")
-      truncateSync(wal, readFileSync(wal).byteLength - 10)
+      // A write-ahead log loses its last bytes, and RocksDB opens without a word; of a segment some entries are left.
+      const { file, size } = endOfLog(copy, format)
+      truncateSync(file, size - 10)
       yield* writeFloor(copy, { index: LogIndex(9), term: Term(2) })
       const error = yield* corrupt(optionsOf(copy))
       assert.include(error.detail, "it was durable up to 9: its tail was lost")
-      assert.include(error.safe, "log entries up to 5")
+      assert.include(error.safe, `log entries up to ${format === "rows" ? 5 : 8}`)
       assert.include(error.message, "lost-node.md")
     }))
 
@@ -339,9 +377,9 @@ describe("the durable floor", () => {
       yield* start(optionsOf(path), Effect.void)
     }))
 
-  it.live("refuses a log with another term at the floor", () =>
+  it.live.each(logFormats)("refuses a log with another term at the floor, in %s", (format) =>
     Effect.gen(function*() {
-      const path = yield* usedDirectory
+      const path = yield* usedDirectoryIn(format)
       yield* writeFloor(path, { index: LogIndex(4), term: Term(1) })
       assert.include((yield* corrupt(optionsOf(path))).detail, "entry 4 has term 2, but term 1 was durable there")
     }))
@@ -353,9 +391,9 @@ describe("the durable floor", () => {
       assert.include((yield* corrupt(optionsOf(path))).detail, "durable floor")
     }))
 
-  it.live("is lowered before a tail it covers is removed", () =>
+  it.live.each(logFormats)("is lowered before a tail it covers is removed, in %s", (format) =>
     Effect.gen(function*() {
-      const path = yield* usedDirectory
+      const path = yield* usedDirectoryIn(format)
       const copy = `${path}-copy`
       yield* start(
         optionsOf(path),
