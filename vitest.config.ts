@@ -53,7 +53,7 @@ const simulations = [
   "test/net/frames.test.ts",
   "test/protocol/{entry-record,fuzz}.test.ts",
   "test/raft/claims.test.ts",
-  "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
+  "test/storage/{damage,rocksdb-model,segments-model,write-back-model}.test.ts"
 ]
 
 /** What opens and closes databases on a disk: a fifth of the processor time of all that starts no process. */

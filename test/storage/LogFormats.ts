@@ -34,10 +34,10 @@ export const usedBytes = (file: string): number => {
 
 /** The newest segment with something in it. */
 export const segmentInUse = (path: string): string | undefined =>
-  segmentsIn(path).findLast((name) => usedBytes(join(path, name)) >= headerBytes - 8)
+  segmentsIn(path).findLast((name) => usedBytes(join(path, name)) > 0)
 
 /** The file of a directory that the last entries of its log were written to, and where in it they end. */
 export const endOfLog = (path: string, format: LogFormat): { readonly file: string; readonly size: number } => {
   const file = join(path, (format === "rows" ? walsIn(path).at(-1) : segmentInUse(path)) ?? "")
-  return { file, size: format === "rows" ? statSync(file).size : usedBytes(file) }
+  return { file, size: format === "rows" ? statSync(file).size : Math.max(headerBytes, usedBytes(file)) }
 }

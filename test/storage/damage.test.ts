@@ -15,10 +15,13 @@ import { LogStore } from "../../src/storage/LogStore.ts"
 import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { figure } from "../cluster/Figures.ts"
 import { copyCrashImage } from "./CrashImage.ts"
+import type { LogFormat } from "./LogFormats.ts"
+import { inFormat, logFormats } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const seed = Number(process.env["DAMAGE_SEED"] ?? 1)
@@ -56,7 +59,7 @@ const writeTables = (database: RocksDb["Service"]) =>
   )
 
 /** The directory of a node that worked and stopped in good order; `killed` is what kill -9 would have left a moment earlier. */
-const used = Effect.gen(function*() {
+const usedIn = Effect.fnUntraced(function*(format: LogFormat) {
   const folder = yield* temporaryFolder
   const path = join(folder, "node-1")
   const killed = join(folder, "killed")
@@ -80,7 +83,7 @@ const used = Effect.gen(function*() {
       yield* log.append([writeOf([], { hardState: { ...vote, commit: LogIndex(applied) } })])
       copyCrashImage(path, killed)
     })
-  )
+  ).pipe((node) => inFormat(format, node), Effect.provideService(SegmentBytes, 64 * 1024))
   return { folder, path, killed }
 })
 
@@ -95,7 +98,7 @@ const numbersFrom = (from: number) => {
 
 type Draw = ReturnType<typeof numbersFrom>
 
-const kinds: ReadonlyArray<readonly [name: string, pattern: RegExp]> = [
+const commonKinds: ReadonlyArray<readonly [name: string, pattern: RegExp]> = [
   ["CURRENT", /^CURRENT$/],
   ["MANIFEST", /^MANIFEST-/],
   ["a table", /\.sst$/],
@@ -105,6 +108,14 @@ const kinds: ReadonlyArray<readonly [name: string, pattern: RegExp]> = [
   ["IDENTITY", /^IDENTITY$/],
   ["the durable floor", new RegExp(`^${floorFile}$`)]
 ]
+
+const kinds: Record<LogFormat, typeof commonKinds> = {
+  rows: commonKinds,
+  segments: [...commonKinds, ["a segment", /^flaredb-log-/]]
+}
+
+/** Files whose newest is in use when a node is killed. */
+const inUse = ["MANIFEST", "a segment", "a write-ahead log"]
 
 const rewrite = (file: string, change: (bytes: Buffer) => void) => {
   const bytes = readFileSync(file)
@@ -174,19 +185,21 @@ const attempt = Effect.fnUntraced(function*(path: string, least: number, leastVo
   return error._tag
 })
 
-describe("a damaged data directory is refused, or recovered whole", () => {
-  for (const [k, [kind, pattern]] of kinds.entries()) {
+describe.each(logFormats)("a damaged data directory with its log in %s is refused, or recovered whole", (format) => {
+  for (const [k, [kind, pattern]] of kinds[format].entries()) {
     it.live(`${kind} that is gone, cut or changed`, () =>
       Effect.gen(function*() {
-        const { folder, killed, path } = yield* used
+        const { folder, killed, path } = yield* usedIn(format)
         const next = numbersFrom(seed * 100 + k)
         const outcomes: Record<string, number> = {}
-        for (const image of kind === "a write-ahead log" || kind === "MANIFEST" ? [path, killed] : [path]) {
+        for (const image of inUse.includes(kind) ? [path, killed] : [path]) {
           const files = readdirSync(image).filter((name) => pattern.test(name))
           assert.isNotEmpty(files)
-          // After kill -9 the tail of the write-ahead log may be what never was durable, down to the floor.
-          const complete = image === path || kind !== "a write-ahead log"
-          const least = complete ? entries : (yield* readFloor(image))?.index ?? 0
+          // After kill -9 the tail of the file that was written last may be what never was durable, down to the floor.
+          const floor = image === path ? undefined : yield* readFloor(image)
+          const keepsEntries = image === path || kind !== (format === "rows" ? "a write-ahead log" : "a segment")
+          const least = keepsEntries ? entries : floor?.index ?? 0
+          const keepsVote = image === path || kind !== "a write-ahead log"
           for (const [name, times, damage] of damages) {
             for (let i = 0; i < times; i++) {
               const copy = join(folder, "copy")
@@ -194,7 +207,7 @@ describe("a damaged data directory is refused, or recovered whole", () => {
               // The newest as often as all the others: what was written last lies in it.
               const file = (next(2) === 0 ? files.at(-1) : files[next(files.length)]) ?? ""
               damage(join(copy, file), next)
-              const outcome = yield* attempt(copy, least, complete, i % 2 === 0 ? entries : 40).pipe(
+              const outcome = yield* attempt(copy, least, keepsVote, i % 2 === 0 ? entries : 40).pipe(
                 Effect.catchDefect((defect) => Effect.die(new Error(`DAMAGE_SEED=${seed}: ${file} ${name}: ${defect}`)))
               )
               outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
@@ -202,7 +215,7 @@ describe("a damaged data directory is refused, or recovered whole", () => {
             }
           }
         }
-        figure(`${kind}: ${JSON.stringify(outcomes)}`)
+        figure(`${format}, ${kind}: ${JSON.stringify(outcomes)}`)
       }), 60_000)
   }
 })

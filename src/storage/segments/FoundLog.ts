@@ -151,7 +151,7 @@ export const findLog = async (
       leftovers.push(header.sequence)
       continue
     }
-    const problem = gap(header, check)
+    const problem = check.problem === undefined ? gap(header, check) : undefined
     if (problem !== undefined) check.takes(new CodecError(problem), 0)
     if (check.problem !== undefined || !isPoint(header.base)) break
     const segment = new Segment(header.sequence, header.base)
