@@ -78,6 +78,7 @@ export const openSegments = async (
     failed: (cause: unknown) => assert.fail(String(cause))
   }
   const log = new SegmentLog(logOptions, found, found.check.last)
-  await log.begin(found.leftovers)
+  if (enabled) await log.syncFound()
+  await log.unlink(found.leftovers)
   return log
 }

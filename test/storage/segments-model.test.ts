@@ -11,7 +11,7 @@ import { CodecError } from "../../src/bytes/CodecError.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, origin } from "../../src/raft/Types.ts"
 import type { LogWrite } from "../../src/storage/LogStore.ts"
-import { headerBytes } from "../../src/storage/segments/SegmentFormat.ts"
+import { headerBytes, segmentFile, sequenceOf } from "../../src/storage/segments/SegmentFormat.ts"
 import type { SegmentLog } from "../../src/storage/segments/SegmentLog.ts"
 import { SyncPace } from "../../src/storage/SyncPace.ts"
 import { sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
@@ -155,9 +155,9 @@ const losePower = (random: Random, before: string, after: string, removed: Remov
   for (const name of segmentsIn(after)) if (name > torn) rmSync(join(after, name))
   const written = readFileSync(join(after, torn)).subarray(0, Math.max(usedBytes(join(after, torn)), durable))
   writeFileSync(join(after, torn), tear(random, Buffer.from(written), durable))
-  // The next one is made once the header of this one is durable.
-  const next = old.find((name) => name > torn)
-  if (durable > 0 && next !== undefined) cpSync(join(before, next), join(after, next))
+  // The next one is made beside.
+  const next = segmentFile((sequenceOf(torn) ?? 0) + 1)
+  if (random.chance(0.5)) writeFileSync(join(after, next), Buffer.alloc(random.below(300)))
   for (const [name, bytes] of removed) if (random.chance(0.3)) writeFileSync(join(after, name), bytes)
 }
 

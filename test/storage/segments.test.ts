@@ -14,7 +14,6 @@ import {
   segmentFile,
   sequenceOf
 } from "../../src/storage/segments/SegmentFormat.ts"
-import { SyncCount } from "../../src/storage/SyncCount.ts"
 import { sampleEntries, sampleEntry } from "../../src/testing/LogStoreSuite.ts"
 import { segmentsIn } from "./LogFormats.ts"
 import {
@@ -158,11 +157,15 @@ describe("a header that is not whole", () => {
     }
   })
 
-  inFolder("in an earlier one is damage also when nothing was begun behind it", async (folder) => {
+  inFolder("may be that of two files at the end: the next one is made beside", async (folder) => {
     prepare(folder)
-    changeSegment(folder, 2, (bytes) => bytes.fill(0, 0, 48))
-    writeSegment(folder, 3, Buffer.alloc(999))
-    assert.strictEqual(await problemIn(folder), `${segmentFile(2)} has no whole header`)
+    for (const torn of [0, 20, headerBytes]) {
+      writeSegment(folder, 3, Buffer.concat([segmentBytes(3, pointAt(6, 1), []).subarray(0, Math.max(0, torn - 9)), Buffer.alloc(9)]))
+      writeSegment(folder, 4, Buffer.alloc(999))
+      const { entries, found: { leftovers, nextSequence } } = await findEntries(folder)
+      assert.deepStrictEqual(textsOf(entries), textsOf(sampleEntries(1, 6, 1)))
+      assert.deepStrictEqual([leftovers, nextSequence], [[4, 3], 5])
+    }
   })
 })
 
@@ -400,23 +403,6 @@ const read = async (
 }
 
 describe("a log in segments", () => {
-  inFolder("makes durable what it found before it goes on: the one before it may have been killed", async (folder) => {
-    writeSegment(folder, 1, segmentBytes(1, origin, sampleEntries(1, 4, 1)))
-    const syncs = new SyncCount(() => undefined)
-    const log = await openSegments(folder, { syncs })
-    assert.strictEqual(syncs.stats.count, 1)
-    await log.close()
-  })
-
-  inFolder("makes the next file only once the header of the one in use is durable", async (folder) => {
-    const syncs = new SyncCount(() => assert.isAtMost(segmentsIn(folder).length, 1 + syncs.stats.count))
-    const log = await openSegments(folder, { segmentBytes: 100, syncs })
-    for (let index = 1; index <= 20; index++) await log.append([sampleEntry(index, 1)])
-    await log.close()
-    assert.strictEqual(syncs.stats.count, 20)
-    assert.deepStrictEqual(segmentsIn(folder), Array.from({ length: 20 }, (_, i) => segmentFile(i + 1)))
-  })
-
   inFolder("gives back the length that it did not use, and the file that it did not need", async (folder) => {
     const log = await openSegments(folder)
     await log.append(sampleEntries(1, 3, 1))
