@@ -25,7 +25,7 @@ const finds = (start: Start, expected: ReadonlyArray<Entry>, after = 0) =>
     })
   )
 
-/** How a log ends and goes on: over restarts, and where one thing follows upon another. */
+/** How a log ends and goes on from there. */
 export const endCases = (test: Test): ReadonlyArray<ConformanceCase> => [
   test("a truncation without entries is kept over restarts, and the log goes on from there", (start) =>
     Effect.gen(function*() {
@@ -70,8 +70,11 @@ export const endCases = (test: Test): ReadonlyArray<ConformanceCase> => [
         writeOf(sampleEntries(4, 4, 4))
       ))
       yield* finds(start, [sampleEntry(1, 1), ...sampleEntries(2, 3, 3), sampleEntry(4, 4)])
-    })),
+    }))
+]
 
+/** How a log begins and goes on from there. */
+export const beginningCases = (test: Test): ReadonlyArray<ConformanceCase> => [
   test("a compaction up to the last entry, then entries, are kept over restarts", (start) =>
     Effect.gen(function*() {
       yield* start((store) =>

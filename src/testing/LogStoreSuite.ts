@@ -13,7 +13,7 @@ import { LogIndex, NodeId, origin } from "../raft/Types.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import type { OpenError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
-import { endCases, rangeCases } from "./LogStoreEnds.ts"
+import { beginningCases, endCases, rangeCases } from "./LogStoreEnds.ts"
 import type { Test } from "./LogStoreSamples.ts"
 import { hardState, holds, point, runs, sampleEntries, sampleEntry, writeOf } from "./LogStoreSamples.ts"
 
@@ -273,6 +273,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
         yield* start((store) => holds(store, 8, 20, sampleEntries(8, 9, 4)))
       })),
     ...endCases(test),
+    ...beginningCases(test),
     ...rangeCases(test)
   ]
 }

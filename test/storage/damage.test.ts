@@ -115,7 +115,7 @@ const kinds: Record<LogFormat, typeof commonKinds> = {
 }
 
 /** Files whose newest is in use when a node is killed. */
-const inUse = ["MANIFEST", "a segment", "a write-ahead log"]
+const inUse = new Set(["MANIFEST", "a segment", "a write-ahead log"])
 
 const rewrite = (file: string, change: (bytes: Buffer) => void) => {
   const bytes = readFileSync(file)
@@ -192,7 +192,7 @@ describe.each(logFormats)("a damaged data directory with its log in %s is refuse
         const { folder, killed, path } = yield* usedIn(format)
         const next = numbersFrom(seed * 100 + k)
         const outcomes: Record<string, number> = {}
-        for (const image of inUse.includes(kind) ? [path, killed] : [path]) {
+        for (const image of inUse.has(kind) ? [path, killed] : [path]) {
           const files = readdirSync(image).filter((name) => pattern.test(name))
           assert.isNotEmpty(files)
           // After kill -9 the tail of the file that was written last may be what never was durable, down to the floor.

@@ -160,6 +160,30 @@ describe("a data directory is refused", () => {
       }
     }))
 
+  it.live(
+    "when a record of its manifest is of no kind: RocksDB may not come back from damage there",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* usedDirectory
+        const manifest = join(path, readdirSync(path).find((name) => name.startsWith("MANIFEST-")) ?? "")
+        const whole = readFileSync(manifest)
+        for (let at = 0; at + 7 <= whole.byteLength; at += 7 + whole.readUInt16LE(at + 4)) {
+          assert.strictEqual(whole[at + 6], 1)
+          const changed = Buffer.from(whole)
+          changed[at + 6] = 0x21
+          writeFileSync(manifest, changed)
+          for (const opened of [start(optionsOf(path), Effect.void), inspect(path, () => Effect.void)]) {
+            const error = yield* Effect.flip(opened)
+            assert.strictEqual(error._tag, "StorageCorruption")
+            assert.match(error.message, new RegExp(`the record at ${at} is of no kind that it can have`))
+          }
+        }
+        writeFileSync(manifest, whole)
+        yield* start(optionsOf(path), append(6, 6, 2))
+      }),
+    60_000
+  )
+
   it.live("when it cannot be created", () =>
     Effect.gen(function*() {
       const file = join(yield* temporaryFolder, "file")

@@ -147,7 +147,10 @@ const losePower = (random: Random, before: string, after: string, removed: Remov
   const newest = segmentInUse(after) ?? ""
   const changed = segmentsIn(after).filter((name) => name <= newest && !(old.includes(name) && name < newest))
   const wasInUse = segmentInUse(before) ?? ""
-  const torn = random.pick([...changed, ...(old.includes(wasInUse) && existsSync(join(after, wasInUse)) ? [wasInUse] : [])])
+  const torn = random.pick([
+    ...changed,
+    ...(old.includes(wasInUse) && existsSync(join(after, wasInUse)) ? [wasInUse] : [])
+  ])
   if (torn === undefined) return
   // A header may end with zeros.
   const used = old.includes(torn) ? usedBytes(join(before, torn)) : 0
@@ -221,7 +224,12 @@ class World {
     assert.isUndefined(found.check.problem)
     assert.deepStrictEqual(textsOf(entries), textsOf(model.entries))
     const pace = new DrawnPace(random)
-    const log = await openSegments(folder, { compacted, segmentBytes: random.pick([1, 200, 512, 4_096]), pace, enabled: false })
+    const log = await openSegments(folder, {
+      compacted,
+      segmentBytes: random.pick([1, 200, 512, 4_096]),
+      pace,
+      enabled: false
+    })
     // Each that is left holds an entry, but for the last one.
     assert.lengthOf(segmentsIn(folder), found.segments.length)
     assert.isAtMost(found.segments.length, entries.length + 2)

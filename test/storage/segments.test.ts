@@ -137,7 +137,9 @@ describe("a header that is not whole", () => {
     const whole = Buffer.concat([segmentBytes(3, pointAt(5, 1), sampleEntries(6, 6, 2)), Buffer.alloc(999)])
     for (let length = 0; length < headerBytes - 8; length++) {
       // Of what was written first and last, any part may have reached the disk.
-      for (const torn of [whole.subarray(0, length), Buffer.concat([Buffer.alloc(length + 1), whole.subarray(length + 1)])]) {
+      for (
+        const torn of [whole.subarray(0, length), Buffer.concat([Buffer.alloc(length + 1), whole.subarray(length + 1)])]
+      ) {
         if (decodeHeader(torn, 3) !== undefined) continue
         writeSegment(folder, 3, torn)
         const { entries, found: { leftovers, nextSequence } } = await findEntries(folder)
@@ -160,7 +162,11 @@ describe("a header that is not whole", () => {
   inFolder("may be that of two files at the end: the next one is made beside", async (folder) => {
     prepare(folder)
     for (const torn of [0, 20, headerBytes]) {
-      writeSegment(folder, 3, Buffer.concat([segmentBytes(3, pointAt(6, 1), []).subarray(0, Math.max(0, torn - 9)), Buffer.alloc(9)]))
+      writeSegment(
+        folder,
+        3,
+        Buffer.concat([segmentBytes(3, pointAt(6, 1), []).subarray(0, Math.max(0, torn - 9)), Buffer.alloc(9)])
+      )
       writeSegment(folder, 4, Buffer.alloc(999))
       const { entries, found: { leftovers, nextSequence } } = await findEntries(folder)
       assert.deepStrictEqual(textsOf(entries), textsOf(sampleEntries(1, 6, 1)))
@@ -256,7 +262,9 @@ describe("a segment with another one behind it", () => {
   })
 
   inFolder("is missed when it is gone", async (folder) => {
-    for (const [sequence, expected] of [[1, /entry 1 is missing/], [2, /entry 4 is missing, .*3 begins behind 6/]] as const) {
+    for (
+      const [sequence, expected] of [[1, /entry 1 is missing/], [2, /entry 4 is missing, .*3 begins behind 6/]] as const
+    ) {
       prepare(folder)
       rmSync(segmentPath(folder, sequence))
       assert.match(await problemIn(folder), expected)

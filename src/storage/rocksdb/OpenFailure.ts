@@ -8,6 +8,7 @@ import { floorFile } from "../DurableFloor.ts"
 import { removedLock } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "../StorageError.ts"
+import { unreadableManifest } from "./ManifestKinds.ts"
 import * as NativeModule from "./NativeModule.ts"
 import { families } from "./Operation.ts"
 
@@ -56,12 +57,20 @@ export const openError = (path: string, cause: unknown): OpenError => {
   return new StorageIoError({ operation: "open", path, cause })
 }
 
-/** Refuses what RocksDB must not open: files that are none, and a directory whose lock was removed under a process. */
+const damagedManifest = (path: string): StorageCorruption | undefined => {
+  const problem = unreadableManifest(path)
+  return problem === undefined ? undefined : unreadable(path, problem)
+}
+
+/**
+ * Refuses what RocksDB must not open: files that are none, a directory whose lock was removed under a process, and a
+ * manifest that it would read for ever.
+ */
 export const requireUsable = (path: string): Effect.Effect<void, OpenError> =>
   Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
     Effect.flatMap(
       Effect.try({
-        try: () => unusableFile(path) ?? removedLock(path, nowMs),
+        try: () => unusableFile(path) ?? removedLock(path, nowMs) ?? damagedManifest(path),
         catch: (cause) => openError(path, cause)
       }),
       (refused) => refused === undefined ? Effect.void : Effect.fail(refused)
