@@ -1,6 +1,7 @@
 /** Cases for every {@link LogStore} about the ends of a log, and about reads across all of it. */
 import { Effect } from "effect"
 import assert from "node:assert/strict"
+import { entryBytes } from "../raft/Config.ts"
 import type { Entry } from "../raft/Types.ts"
 import { LogIndex } from "../raft/Types.ts"
 import type { LogStore, LogWrite } from "../storage/LogStore.ts"
@@ -148,7 +149,7 @@ export const rangeCases = (test: Test): ReadonlyArray<ConformanceCase> => [
               for (const limit of [0, 90, 200, 400, 700]) {
                 const found = yield* store.read(LogIndex(from), LogIndex(through), limit)
                 assert.deepEqual(plain(found), plain(wanted.slice(0, Math.max(1, found.length))))
-                const bytes = found.reduce((sum, { payload }) => sum + payload.byteLength, 0)
+                const bytes = found.reduce((sum, entry) => sum + entryBytes(entry), 0)
                 assert.ok(found.length === 1 || bytes <= limit, `${found.length} entries in ${limit} bytes`)
               }
             }
