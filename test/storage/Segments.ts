@@ -42,7 +42,7 @@ export const findEntries = async (
   compacted: LogPoint = origin,
   resetting = false
 ): Promise<FoundEntries> => {
-  const found = await findLog(folder, { compacted, resetting })
+  const found = await findLog(folder, { compacted, resetting }, 65_536)
   const first = addIndex(compacted.index, 1)
   const entries = await readEntries(folder, found.segments, first, found.check.last.index, Number.MAX_SAFE_INTEGER)
   if (entries instanceof CodecError) return assert.fail(entries.message)
@@ -69,7 +69,7 @@ export const openSegments = async (
 ): Promise<SegmentLog> => {
   const { compacted = origin, enabled = true, pace = new SyncPace(), segmentBytes: capacity = 65_536 } = options
   const { syncs = new SyncCount(() => undefined) } = options
-  const found = await findLog(folder, { compacted, resetting: false })
+  const found = await findLog(folder, { compacted, resetting: false }, capacity)
   assert.isUndefined(found.check.problem)
   const logOptions = {
     folder,
@@ -78,7 +78,6 @@ export const openSegments = async (
     failed: (cause: unknown) => assert.fail(String(cause))
   }
   const log = new SegmentLog(logOptions, found, found.check.last)
-  if (enabled) await log.syncFound()
-  await log.unlink(found.leftovers)
+  await log.takeOver(found)
   return log
 }

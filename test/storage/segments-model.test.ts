@@ -165,9 +165,9 @@ const losePower = (random: Random, before: string, after: string, removed: Remov
   for (const name of segmentsIn(after)) if (name > torn) rmSync(join(after, name))
   const written = readFileSync(join(after, torn)).subarray(0, Math.max(usedBytes(join(after, torn)), durable))
   writeFileSync(join(after, torn), tear(random, Buffer.from(written), durable))
-  // The next one is made beside.
+  // The next one is made once the header of this one is durable.
   const next = segmentFile((sequenceOf(torn) ?? 0) + 1)
-  if (random.chance(0.5)) writeFileSync(join(after, next), Buffer.alloc(random.below(300)))
+  if (durable > 0 && random.chance(0.5)) writeFileSync(join(after, next), Buffer.alloc(random.below(300)))
   for (const [name, bytes] of removed) if (random.chance(0.3)) writeFileSync(join(after, name), bytes)
 }
 
@@ -238,7 +238,8 @@ class World {
       enabled: false
     })
     // Each that is left holds an entry, but for the last one.
-    assert.lengthOf(segmentsIn(folder), found.segments.length)
+    const files = segmentsIn(folder).filter((name) => usedBytes(join(folder, name)) > 0)
+    assert.lengthOf(files, found.segments.length)
     assert.isAtMost(found.segments.length, entries.length + 2)
     return log
   }

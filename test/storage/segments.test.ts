@@ -33,7 +33,7 @@ const inFolder = (name: string, run: (folder: string) => Promise<void>) =>
   it.live(name, () => Effect.flatMap(temporaryFolder, (folder) => Effect.promise(() => run(folder))))
 
 const found = (folder: string, compacted: LogPoint = origin, resetting = false) =>
-  findLog(folder, { compacted, resetting })
+  findLog(folder, { compacted, resetting }, 65_536)
 
 const problemIn = async (folder: string, compacted: LogPoint = origin): Promise<string> =>
   (await found(folder, compacted)).check.problem ?? "none"
@@ -159,19 +159,11 @@ describe("a header that is not whole", () => {
     }
   })
 
-  inFolder("may be that of two files at the end: the next one is made beside", async (folder) => {
+  inFolder("in an earlier one is damage also when nothing was begun behind it", async (folder) => {
     prepare(folder)
-    for (const torn of [0, 20, headerBytes]) {
-      writeSegment(
-        folder,
-        3,
-        Buffer.concat([segmentBytes(3, pointAt(6, 1), []).subarray(0, Math.max(0, torn - 9)), Buffer.alloc(9)])
-      )
-      writeSegment(folder, 4, Buffer.alloc(999))
-      const { entries, found: { leftovers, nextSequence } } = await findEntries(folder)
-      assert.deepStrictEqual(textsOf(entries), textsOf(sampleEntries(1, 6, 1)))
-      assert.deepStrictEqual([leftovers, nextSequence], [[4, 3], 5])
-    }
+    changeSegment(folder, 2, (bytes) => bytes.fill(0, 0, headerBytes))
+    writeSegment(folder, 3, Buffer.alloc(999))
+    assert.strictEqual(await problemIn(folder), `${segmentFile(2)} has no whole header`)
   })
 })
 
@@ -348,6 +340,18 @@ describe("segments that are void", () => {
     const { byteLength } = segmentBytes(2, pointAt(4, 1), sampleEntries(5, 5, 1))
     changeSegment(folder, 2, (bytes) => bytes.fill(7, byteLength))
     assert.deepStrictEqual(textsOf((await findEntries(folder)).entries), textsOf(cutLog))
+  })
+
+  inFolder("are the ones that were written once more, whichever end they have", async (folder) => {
+    writeSegment(folder, 1, segmentBytes(1, origin, sampleEntries(1, 3, 1)))
+    writeSegment(folder, 4, segmentBytes(4, pointAt(3, 1), sampleEntries(4, 6, 1)))
+    const before = segmentBytes(2, pointAt(3, 1), sampleEntries(4, 7, 1))
+    for (let length = headerBytes; length <= before.byteLength; length++) {
+      writeSegment(folder, 2, before.subarray(0, length))
+      const { entries, found: { check, leftovers } } = await findEntries(folder)
+      assert.deepStrictEqual([check.problem, leftovers], [undefined, [2]])
+      assert.deepStrictEqual(textsOf(entries), textsOf(sampleEntries(1, 6, 1)))
+    }
   })
 
   inFolder("are gone after a start that goes on", async (folder) => {
