@@ -202,10 +202,12 @@ export class SegmentLog {
     await unlink(path)
   }
 
-  /** Gives the file back after a failure, and writes nothing. */
+  /** Gives the files back after a failure, and writes nothing. */
   abandon(): void {
     this.writer?.close()
     this.writer = undefined
+    this.next?.then(({ descriptor }) => closeSync(descriptor), this.options.failed)
+    this.next = undefined
   }
 
   private async appendOnPool(entries: ReadonlyArray<Entry>): Promise<void> {
