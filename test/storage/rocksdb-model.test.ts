@@ -48,7 +48,7 @@ const live = Effect.fnUntraced(function*(random: Random, model: Model, steps: nu
     if (start < end && random.chance(0.05)) operations.push(delRange(start, end))
     for (const operation of operations) carryOut(model, operation)
     model.set("end", String(step))
-    yield* database.commit(family, operations, () => put("end", String(step)))
+    yield* database.commit(family, operations, () => [put("end", String(step))])
     if (random.chance(0.1)) {
       const view = yield* Effect.acquireRelease(database.view(family), ({ close }) => close)
       views.push({ rows: view, moment: new Map(model) })

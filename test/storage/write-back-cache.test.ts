@@ -200,8 +200,8 @@ describe("what a batch writes", () => {
 
   it("is each row once, and where it ends once, behind the rows", async () => {
     const store = new ScriptedStore()
-    for (let i = 1; i <= 9; i++) void store.cache.commit([put("hot", String(i))], () => put("end", String(i)))
-    void store.cache.commit([], () => put("end", "10"))
+    for (let i = 1; i <= 9; i++) void store.cache.commit([put("hot", String(i))], () => [put("end", String(i))])
+    void store.cache.commit([], () => [put("end", "10")])
     await store.cache.flush()
     assert.deepStrictEqual(written(store), ["hot=9", "end=10"])
   })
@@ -256,7 +256,7 @@ describe("what a batch writes", () => {
     const store = new ScriptedStore({ batchBytes: 10_000 })
     const keys = Array.from({ length: 100 }, (_, i) => `short ${i}`)
     await store.values(...keys)
-    for (const key of keys) void store.cache.commit([put(key, "v"), del(key)], () => put("end", key))
+    for (const key of keys) void store.cache.commit([put(key, "v"), del(key)], () => [put("end", key)])
     assert.isAtLeast(store.batches.length, 1)
   })
 })

@@ -78,7 +78,7 @@ describe("the write-back cache", () => {
           operations.map((operation) => "key" in operation ? textOf(operation.key as Uint8Array) : "")
         )
         for (const key of changed) later.push({ key, value: model.get(key) })
-        void store.cache.commit(operations, () => put("end", String(step)))
+        void store.cache.commit(operations, () => [put("end", String(step))])
         model.set("end", String(step))
         if (random.chance(0.15)) views.push({ view: store.cache.openView(), moment: new Map(model) })
         const wanted = random.pick(keys)

@@ -33,7 +33,7 @@ const isWritten = ({ absent, value }: DirtyRow): boolean => value !== undefined 
 export class DirtyRows {
   private readonly rows = new Map<string, DirtyRow>()
   private readonly sorted = new SortedKeys(this.rows)
-  private end: (() => Operation) | undefined
+  private end: (() => ReadonlyArray<Operation>) | undefined
   /** About how much memory it takes, versions for views included. */
   bytes = 0
   /** Rows that the store gets: a row that is written and deleted in here is none. */
@@ -45,7 +45,7 @@ export class DirtyRows {
   }
 
   /** Ends a commit: `end` is written after the rows, unless another commit follows. */
-  endCommit(end: (() => Operation) | undefined): void {
+  endCommit(end: (() => ReadonlyArray<Operation>) | undefined): void {
     this.end = end ?? this.end
   }
 
@@ -95,7 +95,7 @@ export class DirtyRows {
       if (value !== undefined) operations.push({ _tag: "Put", key: keyOf(text), value })
       else if (!absent) operations.push({ _tag: "Delete", key: keyOf(text) })
     }
-    if (this.end !== undefined) operations.push(this.end())
+    if (this.end !== undefined) operations.push(...this.end())
     return operations
   }
 }

@@ -62,7 +62,7 @@ export class RocksDb extends Context.Service<
     readonly commit: (
       family: Family,
       operations: ReadonlyArray<Operation>,
-      end?: () => Operation
+      end?: () => ReadonlyArray<Operation>
     ) => Effect.Effect<void, StorageError>
     /**
      * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone

@@ -7,6 +7,7 @@
  * a RocksDB snapshot before that, which a deletion does not touch.
  */
 import { Effect, Layer } from "effect"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
 import { firstStateKey, stateEnd } from "../../protocol/StateRows.ts"
 import { StateStore } from "../StateStore.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
@@ -17,14 +18,21 @@ import { StateImports } from "./StateImports.ts"
 import { stateView } from "./StateScans.ts"
 import { exportOf } from "./WholeFamily.ts"
 
+/** How often it is looked whether too many batches are in no table. */
+const flushLookMs = 1_000
+
 const make = Effect.gen(function*() {
   const database = yield* RocksDb
   const { path } = database
   const found = yield* recoverState(database, path)
   const metrics = yield* StorageMetrics.make
   const replaced = yield* readReplaced(database, path, found)
-  const imports = new StateImports(database, found.family, replaced, metrics.replacedState)
+  const imports = new StateImports(database, found.family, found.batches, replaced, metrics.replacedState)
   yield* imports.recover
+  yield* database.failure.inBackground(
+    "flush the state",
+    Effect.forever(Effect.andThen(coalescedSleep(flushLookMs), imports.flush))
+  )
   const openSnapshot = database.snapshot(() => imports.active)
 
   return StateStore.of({
@@ -35,7 +43,8 @@ const make = Effect.gen(function*() {
     recovered: found.applied,
     commit: (changes, applied) => {
       for (const change of changes) checkChange(change)
-      return Effect.suspend(() => database.commit(imports.active, changes, () => putApplied(applied)))
+      const end = () => [putApplied(applied), ...imports.batches.next()]
+      return Effect.suspend(() => database.commit(imports.active, changes, end))
     },
     withView: (use) =>
       Effect.acquireUseRelease(

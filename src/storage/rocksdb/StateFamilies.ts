@@ -11,6 +11,7 @@ import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "../Cod
 import type { StateChange } from "../StateStore.ts"
 import type { StorageError } from "../StorageError.ts"
 import { StorageCorruption } from "../StorageError.ts"
+import { recoverBatches } from "./BatchNumbers.ts"
 import type { Family, Operation } from "./Operation.ts"
 import type { Reader } from "./Reader.ts"
 
@@ -42,7 +43,7 @@ export const recoverState = Effect.fnUntraced(function*(reader: Reader, path: st
       `${family} came from a snapshot up to ${installed.index}, but it ends at ${applied.index}`
     )
   }
-  return { family, applied, installed }
+  return { family, applied, installed, batches: yield* recoverBatches(reader, family, path) }
 })
 
 /** The family that is not active. */

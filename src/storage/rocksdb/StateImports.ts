@@ -13,6 +13,7 @@ import type { LogPoint } from "../../raft/Types.ts"
 import { encodeRecord, stateKeys } from "../Codec.ts"
 import type { ReplacedState, StateImport } from "../StateStore.ts"
 import type { StorageError } from "../StorageError.ts"
+import { BatchNumbers } from "./BatchNumbers.ts"
 import type { Family, Operation } from "./Operation.ts"
 import type { RocksDb } from "./RocksDb.ts"
 import { checkChange, otherFamily, putApplied, readApplied, wholeFamily } from "./StateFamilies.ts"
@@ -53,15 +54,19 @@ export class StateImports {
   private activeFamily: Family
   /** The applied point of the state that the active one took the place of, as long as it is there. */
   private replacedPoint: LogPoint | undefined
+  /** The numbers of the batches in the family that holds the state. */
+  private numbers: BatchNumbers
 
   constructor(
     database: RocksDb["Service"],
     active: Family,
+    batches: BatchNumbers,
     replaced: LogPoint | undefined,
     onReplacedBytes: (bytes: number) => void
   ) {
     this.database = database
     this.activeFamily = active
+    this.numbers = batches
     this.replacedPoint = replaced
     this.onReplacedBytes = onReplacedBytes
   }
@@ -70,6 +75,19 @@ export class StateImports {
   get active(): Family {
     return this.activeFamily
   }
+
+  /** The numbers of the batches in that family. */
+  get batches(): BatchNumbers {
+    return this.numbers
+  }
+
+  /** Has batches be in tables before there are too many that are not. */
+  readonly flush: Effect.Effect<void, StorageError> = Effect.suspend(() => {
+    const { activeFamily, numbers } = this
+    if (!numbers.isDue) return Effect.void
+    const { written } = numbers
+    return Effect.map(this.database.flush(activeFamily), () => numbers.wereFlushed(written))
+  })
 
   /** Discards what an import that did not finish has left, or says that a replaced state is there. */
   readonly recover: Effect.Effect<void, StorageError> = Effect.gen({ self: this }, function*() {
@@ -130,11 +148,14 @@ export class StateImports {
     point: LogPoint
   ) {
     const { database } = this
+    // Its batches have no numbers, so none may be in a write-ahead log alone.
+    yield* database.flush(target)
     yield* database.write(target, [putApplied(point)], "durable")
     const before = yield* readApplied(database, this.activeFamily, database.path)
     const record = encodeRecord({ family: target, installed: { index: point.index, term: point.term } })
     yield* database.write("raft_state", [{ _tag: "Put", key: stateKeys.activeFamily, value: record }], "durable")
     this.activeFamily = target
+    this.numbers = new BatchNumbers(1, 0)
     this.replacedPoint = before.index === 0 ? undefined : before
     // Its rows go to tables: in memory they would keep the log files of everything that comes.
     database.reclaimUnsafe(this.inactive, wholeFamily.gte, firstStateKey)

@@ -87,10 +87,10 @@ export class WriteBackCache {
   }
 
   /**
-   * Takes a commit. `end` makes the row that says where the batch ends, and is asked when that is written. A promise
+   * Takes a commit. `end` makes the rows that say where the batch ends, and is asked when that is written. A promise
    * only when it has to wait: for room, or because a range is removed.
    */
-  commit(operations: ReadonlyArray<Operation>, end?: () => Operation): Promise<void> | undefined {
+  commit(operations: ReadonlyArray<Operation>, end?: () => ReadonlyArray<Operation>): Promise<void> | undefined {
     if (this.failure !== undefined) return Promise.reject(this.failure)
     const removesRange = operations.some(({ _tag }) => _tag === "DeleteRange")
     if (removesRange) return this.inTurn(() => this.commitThrough(operations, end))
@@ -100,7 +100,7 @@ export class WriteBackCache {
 
   private takeCommit(
     operations: ReadonlyArray<Operation>,
-    end: (() => Operation) | undefined
+    end: (() => ReadonlyArray<Operation>) | undefined
   ): Promise<void> | undefined {
     this.commits += 1
     for (const operation of operations) this.take(operation)
@@ -280,7 +280,10 @@ export class WriteBackCache {
    * A range is removed rarely, and memory could not tell what is in it: what was committed before is written first,
    * then this commit itself.
    */
-  private async commitThrough(operations: ReadonlyArray<Operation>, end: (() => Operation) | undefined): Promise<void> {
+  private async commitThrough(
+    operations: ReadonlyArray<Operation>,
+    end: (() => ReadonlyArray<Operation>) | undefined
+  ): Promise<void> {
     try {
       await this.flushDirty()
       this.commits += 1
@@ -288,7 +291,7 @@ export class WriteBackCache {
       for (const operation of operations) {
         if (operation._tag === "Put") this.filters.change(textOf(operation.key as Uint8Array), undefined, true)
       }
-      await this.unseen(() => this.store.write(end === undefined ? operations : [...operations, end()]))
+      await this.unseen(() => this.store.write(end === undefined ? operations : [...operations, ...end()]))
       this.forgetClean()
     } catch (error) {
       this.failure = error

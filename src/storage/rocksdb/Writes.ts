@@ -91,7 +91,7 @@ export class Writes {
   commit(
     family: Family,
     operations: ReadonlyArray<Operation>,
-    end?: () => Operation
+    end?: () => ReadonlyArray<Operation>
   ): Effect.Effect<void, StorageError> {
     const cache = this.cache(family)
     checkOperations(operations)

@@ -65,6 +65,7 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   doctor: undefined,
   "support-bundle": undefined,
   reclaim: undefined,
+  "upgrade directory": undefined,
   verify: [],
   "access role put": ["reader", "--read", "a/"],
   "access role delete": ["reader"],

@@ -49,8 +49,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "goes on after a write that failed",
     { nodes: 50 },
     "storage/rocksdb/RocksLogStore.ts",
-    "const written = Effect.map(this.database.writeAll(batches(writes)),",
-    "const written = Effect.map(Effect.ignore(this.database.writeAll(batches(writes))),"
+    "const written = Effect.map(this.entries.write(writes),",
+    "const written = Effect.map(Effect.ignore(this.entries.write(writes)),"
   ),
   one(
     "steps the core in the middle of a step",
@@ -63,8 +63,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
-    "Effect.andThen(Effect.suspend(() => this.lowerFloor(writes)), removed)",
-    "Effect.andThen(this.lowerFloor(writes), removed)"
+    "const lowered = Effect.suspend(() => this.floor.lower(writes, (index) => this.pointAt(index)))",
+    "const lowered = this.floor.lower(writes, (index) => this.pointAt(index))"
   ),
   one(
     "takes a tail for durable whose removal could not be synced",
@@ -77,8 +77,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "stops in the middle of removing a tail",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
-    "    return Effect.uninterruptible(\n      Semaphore",
-    "    return Effect.suspend(() =>\n      Semaphore"
+    "return Effect.uninterruptible(Semaphore",
+    "return Effect.suspend(() => Semaphore"
   ),
   one(
     "gives the durable floor its name before its bytes are synced",

@@ -173,11 +173,11 @@ export class SimEngine {
   private commit(
     family: Family,
     rows: ReadonlyArray<Operation>,
-    end?: () => Operation
+    end?: () => ReadonlyArray<Operation>
   ): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
-      const operations = end === undefined ? rows : [...rows, end()]
+      const operations = end === undefined ? rows : [...rows, ...end()]
       const gathered = this.gathered.get(family)
       if (gathered === undefined) {
         this.gathered.set(family, [...operations])

@@ -15,6 +15,7 @@ import type { Raft } from "../../../src/raft/Raft.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
 import { RandomBytes } from "../../../src/RandomBytes.ts"
 import { DataDir } from "../../../src/storage/DataDir.ts"
+import { NewFormat } from "../../../src/storage/DirectoryMarker.ts"
 import { FloorFile } from "../../../src/storage/DurableFloor.ts"
 import { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
 import { EntriesReadAtStart } from "../../../src/storage/RecoveredLog.ts"
@@ -240,7 +241,11 @@ export class SimNode implements ObservedNode {
     )
     this.engine = engine
     const voters = config.nodes.map(({ id }) => id)
-    const directory = DataDir.layerOpened({ path, clusterId: config.clusterId, nodeId: this.id, voters }, created)
+    // The simulated disk has a database, and no files. `segments-model.test.ts` does the same to files.
+    const directory = Layer.provide(
+      DataDir.layerOpened({ path, clusterId: config.clusterId, nodeId: this.id, voters }, created),
+      Layer.succeed(NewFormat, 4)
+    )
     const stores = Layer.mergeAll(RocksLogStore.layer, RocksStateStore.layer).pipe(
       Layer.provideMerge(directory),
       Layer.provideMerge(Layer.effect(RocksDb, engine.open))

@@ -70,7 +70,7 @@ export const nodes: WrongUsage = {
   "upgrade directory": [
     [["upgrade", "directory"], /Missing required argument: directory/],
     [["upgrade", "directory", "a", "b"], /"b"/],
-    [["upgrade", "directory", "package.json"], /a file/]
+    [["upgrade", "directory", "--frobnicate", "a"], /--frobnicate/]
   ],
   inspect: [
     [["inspect"], /Missing required argument: directory/],
