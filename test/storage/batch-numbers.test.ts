@@ -85,7 +85,7 @@ it("numbers have a row until their batches are in tables, and too few are kept o
     }).join()
   assert.deepStrictEqual([writes(), writes(), writes()], ["Put 1", "Put 2", "Put 3"])
   const { written } = numbers
-  assert.strictEqual(written, 2, "the third may be on its way")
+  assert.strictEqual(written, 2, "the third may not have been written yet")
   assert.strictEqual(writes(), "Put 4")
   numbers.wereFlushed(written)
   assert.strictEqual(writes(), "Delete 1,Delete 2,Put 5")

@@ -1,7 +1,7 @@
 /**
- * The numbers of the batches in which a state is written. RocksDB recovers what its write-ahead logs hold, and says
+ * The numbers of the batches in which a state is written. RocksDB recovers what its write-ahead logs hold. It says
  * nothing where an older one of them is gone or lacks its end: the batches in it are missing, later ones are there, and
- * so is the applied point that counts all of them. So each batch puts a row with its number, and a start looks for gaps.
+ * so is the applied point that counts all of them. So each batch puts a row with its number; a start looks for gaps.
  *
  * A row stays until its batch is in a table, where no such loss can reach it. What is written last names the first
  * number that has to be there.
@@ -60,7 +60,7 @@ export class BatchNumbers {
 
   /** What has to be told to `wereFlushed` once the family was written into a table, if that begins now. */
   get written(): number {
-    // The newest may still be on its way.
+    // The newest may not have been written yet.
     return this.last - 1
   }
 

@@ -128,7 +128,7 @@ describe("flaredb backup --from", () => {
           yield* failing(whole, /\(nothing-applied\)/)
           const marker = { formatVersion: 99, clusterId: "local", nodeId: 1, voters: [1], createdMs: 0 }
           yield* overwrite(whole, stateKeys.marker, marker)
-          yield* failing(whole, /\(format-version\): expected format 4 or 5, found format 99/)
+          yield* failing(whole, /\(format-version\): expected format 4, 5, 6, found format 99/)
           const alone = yield* run(["backup", file, "--replaced"])
           assert.strictEqual(alone.code, 2)
           assert.notInclude(readdirSync(folder), "rescue")

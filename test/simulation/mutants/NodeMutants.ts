@@ -13,7 +13,7 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
   one(
     "takes a log whose tail was lost for one that ends there",
     { nodes: 1_000 },
-    "storage/RecoveredLog.ts",
+    "storage/LogRecords.ts",
     "if (check.last.index < floor.index) {",
     "if (check.last.index < 0) {"
   ),
