@@ -48,7 +48,7 @@ const readBack = (
 
 const missing = (index: LogIndex): StorageCorruption =>
   new StorageCorruption({
-    path: "raft_log",
+    path: "the log",
     detail: `committed entry ${index} is missing from the log`,
     safe: `everything applied so far, up to ${index - 1}`
   })

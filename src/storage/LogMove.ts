@@ -16,12 +16,10 @@ import { readRecords } from "./LogRecords.ts"
 import { findRows } from "./rocksdb/EntryRows.ts"
 import { promisedIn } from "./rocksdb/Promised.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
-import { SegmentBytes } from "./segments/SegmentBytes.ts"
+import { segmentOptions } from "./segments/EntrySegments.ts"
 import { sequenceOf } from "./segments/SegmentFormat.ts"
 import { SegmentLog } from "./segments/SegmentLog.ts"
 import type { OpenError } from "./StorageError.ts"
-import { SyncCount } from "./SyncCount.ts"
-import { SyncPace } from "./SyncPace.ts"
 
 export interface MovedLog {
   /** Entries that were moved; 0 when the log was in segments before. */
@@ -38,9 +36,7 @@ const copyEntries = Effect.fnUntraced(function*(database: RocksDb["Service"], pa
   const promised = promisedIn(path, database.failure)
   const records = yield* readRecords(database, path)
   const { entries, log } = yield* findRows(database, path, records, yield* readFloor(path))
-  const syncs = { count: new SyncCount(() => undefined), pace: new SyncPace(), enabled: true }
-  const failed = (): void => undefined
-  const options = { folder: path, segmentBytes: yield* SegmentBytes, syncs, failed }
+  const options = yield* segmentOptions(database, path, true)
   const segments = new SegmentLog(options, { segments: [], nextSequence: 1 }, log.compacted)
   let next: LogIndex = addIndex(log.compacted.index, 1)
   while (next <= log.lastIndex) {

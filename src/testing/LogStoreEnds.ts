@@ -39,6 +39,19 @@ export const endCases = (test: Test): ReadonlyArray<ConformanceCase> => [
       yield* finds(start, expected)
     })),
 
+  test("a write of nothing changes nothing", (start) =>
+    Effect.gen(function*() {
+      yield* start((store) =>
+        Effect.gen(function*() {
+          yield* store.append([writeOf([])])
+          yield* store.append([writeOf(sampleEntries(1, 3, 1))])
+          yield* store.append([writeOf([])])
+          yield* store.append([writeOf([]), writeOf([sampleEntry(4, 1)])])
+        })
+      )
+      yield* finds(start, sampleEntries(1, 4, 1))
+    })),
+
   test("a truncation in the same run as what it removes goes ever further back", (start) =>
     Effect.gen(function*() {
       yield* start((store) =>

@@ -27,6 +27,8 @@ import { isMissing } from "../../ErrorCode.ts"
 import type { FileIdentity } from "../FileIdentity.ts"
 import { isAt, isSame } from "../FileIdentity.ts"
 import { DataDirLost } from "../StorageError.ts"
+import type { SyncStats } from "../SyncCount.ts"
+import { SyncCount } from "../SyncCount.ts"
 import { SyncPace } from "../SyncPace.ts"
 
 const fdatasync = promisify(fdatasyncCallback)
@@ -36,13 +38,6 @@ const fsync = promisify(fsyncCallback)
 export interface WalSource {
   readonly path: string
   readonly currentWalFile: () => Promise<{ readonly number: number }>
-}
-
-/** How much syncing was done, for metrics and benchmarks. */
-export interface SyncStats {
-  readonly count: number
-  readonly totalMs: number
-  readonly maxMs: number
 }
 
 const walName = /^(\d+)\.log$/
@@ -58,7 +53,7 @@ export class WalSync {
   private readonly folder: number
   private readonly folderId: FileIdentity
   private readonly enabled: boolean
-  private readonly onSync: (elapsedMs: number) => void
+  private readonly counted: SyncCount
   private current = -1
   private currentId: FileIdentity = { dev: 0, ino: 0 }
   private currentNumber = 0
@@ -69,15 +64,12 @@ export class WalSync {
   private readonly pace = new SyncPace()
   /** True while the WAL in use is not known: at the start, and after a rotation. */
   private rotated = true
-  private count = 0
-  private totalMs = 0
-  private maxMs = 0
 
   /** `enabled: false` counts and does nothing else: benchmarks only. `onSync` gets the duration of every sync. */
   constructor(source: WalSource, enabled: boolean, onSync: (elapsedMs: number) => void = () => undefined) {
     this.source = source
     this.enabled = enabled
-    this.onSync = onSync
+    this.counted = new SyncCount(onSync)
     this.folder = openSync(source.path, "r")
     this.folderId = fstatSync(this.folder)
   }
@@ -88,7 +80,7 @@ export class WalSync {
   }
 
   get stats(): SyncStats {
-    return { count: this.count, totalMs: this.totalMs, maxMs: this.maxMs }
+    return this.counted.stats
   }
 
   /** To be called after each finished batch, before the next one starts. */
@@ -109,10 +101,7 @@ export class WalSync {
     }
     const elapsed = performance.now() - start
     this.pace.took(elapsed)
-    this.count += 1
-    this.totalMs += elapsed
-    if (elapsed > this.maxMs) this.maxMs = elapsed
-    this.onSync(elapsed)
+    this.counted.took(elapsed)
   }
 
   /** Fails when the folder or the WAL in use is not where it was: the check of a sync, for when nothing is written. */

@@ -19,6 +19,7 @@ import { SyncCount } from "../SyncCount.ts"
 import { SyncPace } from "../SyncPace.ts"
 import { findLog } from "./FoundLog.ts"
 import { SegmentBytes } from "./SegmentBytes.ts"
+import type { SegmentLogOptions } from "./SegmentLog.ts"
 import { SegmentLog } from "./SegmentLog.ts"
 
 /** How often the files are looked for. */
@@ -123,6 +124,22 @@ export const readSegments = Effect.fnUntraced(function*(
   return { log, found }
 })
 
+/** How the segments of a directory are written. */
+export const segmentOptions = (
+  database: RocksDb["Service"],
+  path: string,
+  syncs: boolean
+): Effect.Effect<SegmentLogOptions> =>
+  Effect.gen(function*() {
+    const { synced } = yield* StorageMetrics.make
+    return {
+      folder: path,
+      segmentBytes: yield* SegmentBytes,
+      failed: (cause: unknown) => database.failure.record(failureIn("make a segment", path, cause)),
+      syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
+    }
+  })
+
 /** The segments of this node's directory, for a start. */
 export const findSegments = Effect.fnUntraced(function*(
   database: RocksDb["Service"],
@@ -135,14 +152,7 @@ export const findSegments = Effect.fnUntraced(function*(
   if (found.unfinishedBytes > 0) {
     yield* Effect.logInfo(`the log ends with an unfinished write of ${found.unfinishedBytes} bytes: leaves it out`)
   }
-  const { synced } = yield* StorageMetrics.make
-  const options = {
-    folder: path,
-    segmentBytes: yield* SegmentBytes,
-    failed: (cause: unknown) => database.failure.record(failureIn("make a segment", path, cause)),
-    syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
-  }
-  const segments = new SegmentLog(options, found, found.check.last)
+  const segments = new SegmentLog(yield* segmentOptions(database, path, syncs), found, found.check.last)
   yield* promisedIn(path, database.failure)("take over the log", () => segments.takeOver(found))
   const entries: FoundEntries = { log, entries: entryStore(database, segments) }
   return entries

@@ -16,6 +16,7 @@ import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
 import { addIndex } from "../../raft/Types.ts"
 import { partialPath, syncFolderAsync } from "../Folder.ts"
+import { StorageCorruption } from "../StorageError.ts"
 import type { EmptyFile } from "./EmptyFile.ts"
 import { makeEmptyFile } from "./EmptyFile.ts"
 import { Segment } from "./Segment.ts"
@@ -97,6 +98,7 @@ export class SegmentLog {
    */
   append(entries: ReadonlyArray<Entry>): Promise<void> | undefined {
     const { writer } = this
+    if (entries.length === 0) return undefined
     if (writer === undefined || !writer.takes(storedBytesOf(entries))) return this.appendOnPool(entries)
     const waiting = writer.writeDurably(encodeEntries(entries))
     if (waiting !== undefined) return waiting.then(() => this.added(writer.segment, entries))
@@ -254,8 +256,7 @@ export class SegmentLog {
     const writer = new SegmentWriter(file, segment, syncs)
     await writer.writeHeader()
     for (let next = addIndex(old.base.index, 1); next <= old.last; next = addIndex(segment.last, 1)) {
-      const part = await readEntries(folder, [old], next, old.last, rewriteBytes)
-      if (part instanceof CodecError) throw new Error(part.message)
+      const part = await this.wholeEntries([old], next, old.last, rewriteBytes)
       await writer.write(encodeEntries(part))
       for (const entry of part) segment.add(storedBytes(entry))
     }
@@ -271,11 +272,22 @@ export class SegmentLog {
   private async pointAt(index: LogIndex): Promise<LogPoint> {
     const base = this.segments.find((segment) => segment.base.index === index)?.base
     if (base !== undefined) return base
-    const found = await readEntries(this.options.folder, this.segments, index, index, 0)
-    if (found instanceof CodecError) throw new Error(found.message)
-    const [entry] = found
-    if (entry === undefined) throw new Error(`entry ${index} is missing`)
-    return { index, term: entry.term }
+    const [{ term }] = await this.wholeEntries(this.segments, index, index, 0)
+    return { index, term }
+  }
+
+  /** See `readEntries`: one entry at least. */
+  private async wholeEntries(
+    segments: ReadonlyArray<Segment>,
+    from: LogIndex,
+    through: LogIndex,
+    maxBytes: number
+  ): Promise<readonly [Entry, ...Array<Entry>]> {
+    const { folder } = this.options
+    const found = await readEntries(folder, segments, from, through, maxBytes)
+    if (!(found instanceof CodecError) && found[0] !== undefined) return [found[0], ...found.slice(1)]
+    const detail = found instanceof CodecError ? found.message : `entry ${from} is missing`
+    throw new StorageCorruption({ path: folder, detail, safe: "log entries before it" })
   }
 
   private async beginSegment(): Promise<SegmentWriter> {
