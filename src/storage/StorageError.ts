@@ -1,4 +1,5 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
+import { existsSync } from "node:fs"
 import { Data } from "effect"
 import { errorText } from "../ErrorText.ts"
 import { isMissing } from "../ErrorCode.ts"
@@ -121,12 +122,16 @@ export const isStorageError = (error: unknown): error is StorageError =>
 const namesMissing = (cause: unknown): boolean =>
   cause instanceof Error && (isMissing(cause) || namesMissing(cause.cause))
 
+/** `name` is missed in a data directory. Often all of it is gone, which says more than the file that shows it first. */
+export const lostFrom = (path: string, name: string): DataDirLost =>
+  new DataDirLost({ path, detail: `${existsSync(path) ? name : "the directory itself"} is not there any more` })
+
 /** Why an operation in the data directory of a running node failed. */
 export const failureIn = (operation: string, path: string, cause: unknown): StorageError => {
   if (isStorageError(cause)) return cause
   const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
   if (!namesMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
-  return new DataDirLost({ path, detail: errorText(inner) })
+  return existsSync(path) ? new DataDirLost({ path, detail: errorText(inner) }) : lostFrom(path, "a file")
 }
 
 export type OpenError = StorageError | DataDirRefused | FolderError | NativeModuleError

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { LockWatch } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
-import { DataDirLost } from "../StorageError.ts"
+import { DataDirLost, lostFrom } from "../StorageError.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
 import type { Sessions } from "./Database.ts"
@@ -48,7 +48,7 @@ export const checkDirectory = async (
   await wal.check()
   const missing = missingManifest(path) ?? await missingWal(files, wal.known) ??
     (tablesToo ? await missingTable(files) : undefined)
-  if (missing !== undefined) throw new DataDirLost({ path, detail: `${missing} is not there any more` })
+  if (missing !== undefined) throw lostFrom(path, missing)
   const unlocked = lock.problem()
   if (unlocked !== undefined) throw new DataDirLost({ path, detail: unlocked })
   const errors = await backgroundErrors(sessions)

@@ -26,7 +26,8 @@ import { promisify } from "node:util"
 import { isMissing } from "../../ErrorCode.ts"
 import type { FileIdentity } from "../FileIdentity.ts"
 import { isAt, isSame } from "../FileIdentity.ts"
-import { DataDirLost } from "../StorageError.ts"
+import type { StorageError } from "../StorageError.ts"
+import { lostFrom } from "../StorageError.ts"
 import type { SyncStats } from "../SyncCount.ts"
 import { SyncCount } from "../SyncCount.ts"
 import { SyncPace } from "../SyncPace.ts"
@@ -172,8 +173,8 @@ export class WalSync {
     if (!isAt(this.source.path, this.folderId)) throw this.lost("the directory itself")
   }
 
-  private lost(what: string): DataDirLost {
-    return new DataDirLost({ path: this.source.path, detail: `${what} is not there any more` })
+  private lost(what: string): StorageError {
+    return lostFrom(this.source.path, what)
   }
 
   private pathOf(number: number): string {

@@ -13,7 +13,7 @@ import type { LogWrite, RecoveredLog } from "../LogStore.ts"
 import { promisedIn } from "../rocksdb/Promised.ts"
 import type { RocksDb } from "../rocksdb/RocksDb.ts"
 import type { StorageError } from "../StorageError.ts"
-import { DataDirLost, failureIn, StorageCorruption } from "../StorageError.ts"
+import { failureIn, lostFrom, StorageCorruption } from "../StorageError.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
 import { SyncCount } from "../SyncCount.ts"
 import { SyncPace } from "../SyncPace.ts"
@@ -90,7 +90,7 @@ const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore =
           const missing = log.missing()
           return missing === undefined
             ? Effect.void
-            : Effect.fail(new DataDirLost({ path, detail: `${missing} is not there any more` }))
+            : Effect.fail(lostFrom(path, missing))
         })
       )
     ),

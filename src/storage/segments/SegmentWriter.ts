@@ -11,7 +11,7 @@ import { basename, dirname } from "node:path"
 import { promisify } from "node:util"
 import { isAt } from "../FileIdentity.ts"
 import { syncFolderAsync } from "../Folder.ts"
-import { DataDirLost } from "../StorageError.ts"
+import { lostFrom } from "../StorageError.ts"
 import type { SyncCount } from "../SyncCount.ts"
 import type { SyncPace } from "../SyncPace.ts"
 import type { EmptyFile } from "./EmptyFile.ts"
@@ -126,7 +126,7 @@ export class SegmentWriter {
     this.syncs.count.took(elapsedMs)
     const { identity, path } = this.file
     if (this.syncs.enabled && !isAt(path, identity)) {
-      throw new DataDirLost({ path: dirname(path), detail: `${basename(path)} is not there any more` })
+      throw lostFrom(dirname(path), basename(path))
     }
   }
 }
