@@ -14,7 +14,7 @@ import type { OwnLevel } from "../machine/OwnLevel.ts"
 import type { Event, Proposal } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
 import type { Accepted, Output, ReadLog, RoleChanged } from "../raft/Output.ts"
-import { invariant } from "../raft/Invariants.ts"
+import { InvariantViolation } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
 import { lastTimestampOf } from "../raft/Types.ts"
@@ -298,7 +298,7 @@ export class EventLoop {
 
   private step(event: Event): void {
     const { observe, raft } = this.options
-    invariant(!this.stepping, "OneStepAtATime", () => `${event._tag} came in the middle of a step`)
+    if (this.stepping) throw new InvariantViolation("OneStepAtATime", `${event._tag} came in the middle of a step`)
     this.stepping = true
     const outputs = Raft.step(raft, event)
     if (observe !== undefined) observe.stepped(raft, event, outputs)

@@ -50,39 +50,41 @@ export interface Watermarks {
 
 export const watermarks = (raft: Raft): Watermarks => ({ term: raft.term, commit: raft.commit, applied: raft.applied })
 
-/** Checks one step. Cheap: a dozen comparisons, whatever the length of the log. */
+/**
+ * Checks one step. Cheap: a dozen comparisons, whatever the length of the log, and no functions for details, which
+ * would be a tenth of a leader's garbage.
+ */
 export const checkInvariants = (raft: Raft, before: Watermarks): void => {
   const { applied, commit, log, stable, term } = raft
-  invariant(term >= before.term, "MonotonicTerm", () => `from ${before.term} to ${term}`)
-  invariant(commit >= before.commit, "MonotonicCommit", () => `from ${before.commit} to ${commit}`)
-  invariant(applied >= before.applied, "MonotonicApplied", () => `from ${before.applied} to ${applied}`)
-  invariant(commit <= log.lastIndex, "CommitWithinLog", () => `commit ${commit}, log ends at ${log.lastIndex}`)
-  invariant(applied <= commit, "AppliedIsCommitted", () => `applied ${applied}, commit ${commit}`)
-  invariant(stable <= log.lastIndex, "StableWithinLog", () => `stable ${stable}, log ends at ${log.lastIndex}`)
-  invariant(applied <= stable, "AppliedIsDurable", () => `applied ${applied}, durable ${stable}`)
+  if (term < before.term) throw new InvariantViolation("MonotonicTerm", `from ${before.term} to ${term}`)
+  if (commit < before.commit) throw new InvariantViolation("MonotonicCommit", `from ${before.commit} to ${commit}`)
+  if (applied < before.applied) throw new InvariantViolation("MonotonicApplied", `from ${before.applied} to ${applied}`)
+  if (commit > log.lastIndex) {
+    throw new InvariantViolation("CommitWithinLog", `commit ${commit}, log ends at ${log.lastIndex}`)
+  }
+  if (applied > commit) throw new InvariantViolation("AppliedIsCommitted", `applied ${applied}, commit ${commit}`)
+  if (stable > log.lastIndex) {
+    throw new InvariantViolation("StableWithinLog", `stable ${stable}, log ends at ${log.lastIndex}`)
+  }
+  if (applied > stable) throw new InvariantViolation("AppliedIsDurable", `applied ${applied}, durable ${stable}`)
   const applying = raft.applying ?? applied
-  invariant(
-    applying <= minIndex(commit, stable),
-    "AppliedIsDurable",
-    () => `applying ${applying}, commit ${commit}, durable ${stable}`
-  )
-  invariant(
-    raft.votedFor === undefined || raft.config.voters.includes(raft.votedFor),
-    "VoteIsForVoter",
-    () => `voted for ${raft.votedFor}`
-  )
-  invariant(
-    (raft.role === "leader") === (raft.leadership !== undefined) &&
-      (raft.role !== "leader" || raft.leader === raft.config.id),
-    "LeaderIsItself",
-    () => `${raft.role} with leader ${raft.leader}`
-  )
+  if (applying > minIndex(commit, stable)) {
+    throw new InvariantViolation("AppliedIsDurable", `applying ${applying}, commit ${commit}, durable ${stable}`)
+  }
+  if (raft.votedFor !== undefined && !raft.config.voters.includes(raft.votedFor)) {
+    throw new InvariantViolation("VoteIsForVoter", `voted for ${raft.votedFor}`)
+  }
+  const leads = raft.role === "leader"
+  if (leads !== (raft.leadership !== undefined) || leads && raft.leader !== raft.config.id) {
+    throw new InvariantViolation("LeaderIsItself", `${raft.role} with leader ${raft.leader}`)
+  }
   if (raft.leadership === undefined) return
-  for (const [peer, progress] of raft.leadership.progress) {
-    invariant(
-      progress.next > progress.match && progress.match <= log.lastIndex,
-      "ProgressAhead",
-      () => `node ${peer}: match ${progress.match}, next ${progress.next}, log ends at ${log.lastIndex}`
-    )
+  for (const [peer, { match, next }] of raft.leadership.progress) {
+    if (next <= match || match > log.lastIndex) {
+      throw new InvariantViolation(
+        "ProgressAhead",
+        `node ${peer}: match ${match}, next ${next}, log ends at ${log.lastIndex}`
+      )
+    }
   }
 }

@@ -14,8 +14,8 @@ export const coreMutants: ReadonlyArray<Mutant> = [
     "sends votes and acknowledgements before they are durable",
     { cores: 50 },
     "raft/State.ts",
-    "export const promise = (raft: Raft, message: Message): void => {\n  raft.gathered.promises.push(message)",
-    "export const promise = (raft: Raft, message: Message): void => {\n  raft.gathered.messages.push(message)"
+    "raft.gathered.promises = added(raft.gathered.promises, message)",
+    "raft.gathered.messages = added(raft.gathered.messages, message)"
   ),
   one(
     "votes twice in a term",
@@ -25,11 +25,11 @@ export const coreMutants: ReadonlyArray<Mutant> = [
     "const free = true"
   ),
   one(
-    "sorts what followers have as text",
+    "compares what followers have as text",
     { cores: 50 },
     "raft/Quorum.ts",
-    "[...matches].sort((a, b) => compareIndex(b, a))",
-    "[...matches].sort().reverse()"
+    "if (other >= match) holders += 1",
+    "if (String(other) >= String(match)) holders += 1"
   ),
   one(
     "removes entries that do not conflict",
