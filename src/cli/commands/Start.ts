@@ -51,7 +51,8 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
     { Leases },
     { statusSection },
     { ConsoleParts },
-    { ReloadOnHangup }
+    { ReloadOnHangup },
+    { setHeapGrowth }
   ] = yield* Effect.promise(() =>
     Promise.all([
       import("../../FlareDb.ts"),
@@ -63,9 +64,11 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
       import("../../client/Lease.ts"),
       import("../../actors/overview/StatusSection.ts"),
       import("../../http/console/ConsoleParts.ts"),
-      import("../../server/NodeSecurity.ts")
+      import("../../server/NodeSecurity.ts"),
+      import("../launch/HeapGrowth.ts")
     ])
   )
+  setHeapGrowth()
   for (const name of unknownVariables(process.env)) yield* Effect.logWarning(unknownVariable(name))
   const services = yield* Layer.build(FlareDb.layer(config)).pipe(
     // A terminal that is closed says so with the same signal, and then the node is to end.
