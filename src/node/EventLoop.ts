@@ -76,7 +76,7 @@ export interface EventLoopOptions {
   /** Gets every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
   /** Gets the applied index after each turn in which it grew. */
-  readonly onApplied: (index: LogIndex) => Effect.Effect<void>
+  readonly onApplied: (index: LogIndex) => void
   /** Starts work beside the loop; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -210,7 +210,7 @@ export class EventLoop {
     persister.start()
     this.options.applier.work.start()
     if (this.heardApplied > 0) {
-      this.afterwards.handOver(this.options.onApplied(this.heardApplied as LogIndex))
+      this.options.onApplied(this.heardApplied as LogIndex)
       this.heardApplied = 0
     }
     this.afterwards.start()
