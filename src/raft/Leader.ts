@@ -136,6 +136,7 @@ export const receiveJoinRequest = (raft: Raft, leadership: Leadership, { from, j
  * majority can still be replaced. (Raft §5.4.2, Figure 8)
  */
 export const advanceCommit = (raft: Raft, leadership: Leadership): void => {
+  if (raft.commit === raft.log.lastIndex) return
   const held = committedIndex(heldByVoters(leadership, raft.stable))
   if (held <= raft.commit || raft.log.termAt(held) !== raft.term) return
   raft.commit = held
