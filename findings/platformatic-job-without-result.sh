@@ -4,8 +4,8 @@
 # Versions:  @platformatic/job-queue 0.5.0, Node.js 24.21.0. Seen 2026-11-30.
 # Expected:  a handler that ends without an error has done its job. Most jobs, such as sending a mail, have no result.
 # Happens:   the result is made JSON and then bytes, which fails for `undefined`, and that is taken for a failure of the
-#            handler: the job is run again, three times at all, so that the mail is sent three times, and it ends in the
-#            list of failed ones. `null` is a result. `resultSerde` with one of its own helps too.
+#            handler: the job is run again, three times in all, so that the mail is sent three times, and it ends in the
+#            list of failed ones. `null` is a result.
 # Setup:     a queue in memory, `maxRetries: 3`, for each line another handler; "runs" counts its calls.
 # Output:    returns null: completed, 1 run
 #            returns nothing: failed, 3 runs, The first argument must be of type string or an instance of Buffer…
