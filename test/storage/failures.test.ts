@@ -16,6 +16,7 @@ import * as OwnIdentity from "../../src/machine/OwnIdentity.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { NodeId } from "../../src/raft/Types.ts"
 import { FloorFile } from "../../src/storage/DurableFloor.ts"
+import { CheckIntervalMs } from "../../src/storage/rocksdb/DirectoryCheck.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
@@ -29,6 +30,12 @@ import { inFormat, logFormats, segmentInUse, segmentsIn } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const clusterId = "failures"
+
+/** Time between two looks at the directory. With the usual second these tests were the longest of their project. */
+const checkMs = 20
+
+/** What removes a table waits for more checks than the ten of which one looks at tables. */
+const tableCheckMs = 1_000
 
 /** A node of one in `path`, and the database under it, which may have a clock of its own. */
 const start = Effect.fnUntraced(function*(path: string, storageClock: Layer.Layer<never> = Layer.empty) {
@@ -45,7 +52,7 @@ const start = Effect.fnUntraced(function*(path: string, storageClock: Layer.Laye
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layer)),
     Layer.provideMerge(ports)
   )
-  const services = yield* Layer.build(Layer.fresh(layer))
+  const services = yield* Effect.provideService(Layer.build(Layer.fresh(layer)), CheckIntervalMs, checkMs)
   const node = Context.get(services, RaftNode)
   const put = (key: string, bytes = 1) =>
     Effect.map(
@@ -79,7 +86,7 @@ const named = (path: string, pattern: RegExp) => readdirSync(path).filter((name)
 const atRest = (path: string, before = ""): Effect.Effect<void> =>
   Effect.suspend(() => {
     const now = named(path, /\.(log|sst|blob)$/).join()
-    return now === before ? Effect.void : Effect.andThen(Effect.sleep("1 second"), atRest(path, now))
+    return now === before ? Effect.void : Effect.andThen(Effect.sleep(200), atRest(path, now))
   })
 
 /** From here on the disk refuses each batch with rows of the state machine; the log's keys begin with a zero byte. */
@@ -228,7 +235,7 @@ describe("a directory under a running node", () => {
           const oldest = named(path, pattern).find((name) => !removed.includes(name))
           if (oldest !== undefined) removed.push(oldest)
           if (oldest !== undefined) rmSync(join(path, oldest), { force: true })
-          return Effect.sleep("10 seconds")
+          return Effect.sleep(tableCheckMs)
         })
         const why = yield* Effect.raceFirst(reason, Effect.forever(removeOldest))
         assert.isTrue(removed.some((name) => why.includes(name)), `${why}; removed: ${removed.join()}`)
@@ -238,10 +245,12 @@ describe("a directory under a running node", () => {
   it.live("in which RocksDB itself removes files all the time is not taken for lost", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
-      const { acknowledged, database, node } = yield* start(path)
+      const { acknowledged, database, node, state } = yield* start(path)
       const logs = new Set<string>()
       while (logs.size < 40) {
         yield* acknowledged("a", 20_000)
+        // Otherwise its rows stay in memory for a while, and hundreds of puts write one of them.
+        yield* state.sync
         for (const name of named(path, /\.log$/)) logs.add(name)
         database.reclaimUnsafe("state_b", Uint8Array.of(1), Uint8Array.of(2))
       }

@@ -1,5 +1,5 @@
 /** Compares what RocksDB counts on with what its directory has: it does not notice when its files are removed. */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { LockWatch } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
 import { DataDirLost, lostFrom } from "../StorageError.ts"
@@ -9,6 +9,12 @@ import type { Sessions } from "./Database.ts"
 import { openError } from "./OpenFailure.ts"
 import { families } from "./Operation.ts"
 import type { WalSync } from "./WalSync.ts"
+
+/** Milliseconds between two looks at the directory. The WAL in use is looked at with each sync. */
+export const CheckIntervalMs: Context.Reference<number> = Context.Reference<number>(
+  "flaredb/storage/CheckIntervalMs",
+  { defaultValue: () => 1_000 }
+)
 
 /** What RocksDB counts on, to be compared with what its directory has. */
 export const liveFiles = (path: string, sessions: Sessions): LiveFileSource => ({

@@ -19,7 +19,7 @@ import { wholeCompactionOptions } from "./BlobFiles.ts"
 import { closing } from "./Closing.ts"
 import type { OpenOptions, Sessions } from "./Database.ts"
 import { openDatabase, sessionOf, sessionsOf } from "./Database.ts"
-import { checkDirectory, liveFiles, requireComplete } from "./DirectoryCheck.ts"
+import { checkDirectory, CheckIntervalMs, liveFiles, requireComplete } from "./DirectoryCheck.ts"
 import { bound } from "./KeyBounds.ts"
 import { KeyFilters } from "./KeyFilters.ts"
 import * as KeyScans from "./KeyScans.ts"
@@ -120,9 +120,6 @@ const compactIn = (sessions: Sessions, promised: Promised): RocksDb["Service"]["
     await sessions[family].compactRange(...everyKey, wholeCompactionOptions)
   })
 
-/** How often the directory is looked at. The WAL in use is, with each sync. */
-const checkMs = 1_000
-
 /** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
 const checksBetweenTables = 10
 
@@ -168,10 +165,14 @@ const watchDirectory = (
   const files = liveFiles(path, sessions)
   const lock = new LockWatch(path)
   let checks = 0
-  const checking = Effect.suspend(() =>
+  const check = Effect.suspend(() =>
     promised("check", () => checkDirectory(wal, lock, files, sessions, ++checks % checksBetweenTables === 0))
-  ).pipe(Effect.andThen(coalescedSleep(checkMs)), Effect.forever)
-  return Effect.andThen(failure.inBackground("check", checking), RocksMetrics.watch(path, sessions))
+  )
+  return Effect.flatMap(CheckIntervalMs, (everyMs) =>
+    Effect.andThen(
+      failure.inBackground("check", Effect.forever(Effect.andThen(check, coalescedSleep(everyMs)))),
+      RocksMetrics.watch(path, sessions)
+    ))
 }
 
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
