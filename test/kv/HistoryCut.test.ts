@@ -63,13 +63,18 @@ for (const compacted of [0, 1, 63, 64, 65, 150]) {
           const metadata = yield* loadMetadata(store)
           assert.strictEqual(metadata.compacted, compacted)
           assert.strictEqual(metadata.historyBytes - metadata.compactedBytes, bytesOf(revisions))
+          // Bytes of so many of the last revisions: what is left is always some of these.
+          const bytesOfLast = [0]
+          for (const revision of revisions.toReversed()) {
+            bytesOfLast.push((bytesOfLast.at(-1) ?? 0) + revisionBytes(revision))
+          }
           const cut = (limits: Partial<typeof defaultHistoryLimits>, logTimeMs = 0) =>
             new HistoryCut({ ...defaultHistoryLimits, ...limits }).revision(store, metadata, logTimeMs)
           for (let kept = 0; kept < revisions.length; kept += 7) {
             const left = revisions.slice(kept)
             // The bound itself, and one that is nearly missed on either side.
             for (const maxHistoryBytes of [bytesOf(left), bytesOf(left) - 1, bytesOf(left) + 1]) {
-              const isWithin = (some: ReadonlyArray<Revision>) => bytesOf(some) <= maxHistoryBytes
+              const isWithin = (some: ReadonlyArray<Revision>) => (bytesOfLast[some.length] ?? 0) <= maxHistoryBytes
               const isBeyond = bytesOf(revisions) > 1.1 * maxHistoryBytes
               const expected = isBeyond ? expectedCut(revisions, isWithin) : undefined
               assert.strictEqual(yield* cut({ maxHistoryBytes }), expected, `${maxHistoryBytes} bytes`)

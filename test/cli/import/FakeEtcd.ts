@@ -77,7 +77,7 @@ export class FakeEtcd implements EtcdSource {
 
   private entries(revision: number, from: Uint8Array, end: Uint8Array): ReadonlyArray<EtcdEntry> {
     const sorted = this.sorted.get(revision) ??
-      [...this.revisions[revision]?.values() ?? []].sort((a, b) => compareBytes(a.key, b.key))
+      [...this.revisions[revision]?.values() ?? []].sort((a, b) => Buffer.compare(a.key, b.key))
     this.sorted.set(revision, sorted)
     return sorted.slice(placeOf(sorted, from), end.byteLength === 0 ? sorted.length : placeOf(sorted, end))
   }
