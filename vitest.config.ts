@@ -59,6 +59,26 @@ const simulations = [
 /** What opens and closes databases on a disk: a fifth of the processor time of all that starts no process. */
 const storage = ["test/storage/*.test.ts"]
 
+/**
+ * What listens on ports of this machine, or dials some: TCP, TLS, HTTP, nodes embedded with all their ports. A third of the
+ * processor time of what neither draws from seeds nor tests the storage.
+ */
+const ports = [
+  "test/actors/{actors,migration}.test.ts",
+  "test/cli/certificates/live-certificate.test.ts",
+  "test/cli/import/etcd-calls.test.ts",
+  "test/client/{Access,KeyValue,Lease,Lock,Mirror,Watch}.test.ts",
+  "test/client/connection/TcpConnection.test.ts",
+  "test/http/api/{access,conformance,documents,exact-requests,ids,keys,malformed,openapi,watch}.test.ts",
+  "test/http/console/console-routes.test.ts",
+  "test/http/{get-text,http-access,http-certificates,http-server,otlp-export,unread-answers}.test.ts",
+  "test/net/{direct-calls,frame-socket,listening,look-ups,wrong-port}.test.ts",
+  "test/net/tls/{certificate-matrix,intermediate-authorities,tls-port}.test.ts",
+  "test/server/{audit,call-metrics,callers,gate,limits,lost-rights,spans,state-server,watch-over-tcp}.test.ts",
+  "test/transport/{conformance,peer-clock,refusals}.test.ts",
+  "test/upgrade/{handshakes,kept-data,level-on-disk}.test.ts"
+]
+
 /** What the projects that start no process have in common. */
 const inProcess = {
   // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
@@ -87,7 +107,8 @@ const processes = {
 }
 
 /**
- * - `unit`, `storage` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit`, `ports`, `storage` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit` opens no socket either (`test/architecture/sockets.test.ts`).
  * - `processes` starts some, for a moment each.
  * - `cluster` starts nodes, which wait a lot; several files at a time.
  * - `alone` is what measures or fills the machine, one file at a time.
@@ -103,9 +124,14 @@ export default defineConfig({
           ...inProcess,
           ...unlessMutant,
           name: "unit",
+          setupFiles: [...inProcess.setupFiles, "test/NoSockets.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/processes/**", ...storage, ...simulations]
+          exclude: ["test/cluster/**", "test/processes/**", ...ports, ...storage, ...simulations]
         }
+      },
+      {
+        ...throughVite,
+        test: { ...inProcess, ...unlessMutant, name: "ports", include: ports }
       },
       {
         ...throughVite,

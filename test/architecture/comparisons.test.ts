@@ -54,7 +54,7 @@ describe("a deep comparison", () => {
         assert.include(project.test?.setupFiles, "test/Comparison.ts")
       }
     }
-    assert.lengthOf(config.test?.projects ?? [], 6)
+    assert.lengthOf(config.test?.projects ?? [], 7)
   })
 })
 

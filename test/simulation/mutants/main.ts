@@ -25,7 +25,7 @@ export const hunt = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
   "test" in mutant.within ? underTest(mutant.name, mutant.within.test) : bySeeds(mutant)
 
 /** Those whose tests a mutant may be in: they start no process. */
-const projects = ["unit", "storage", "simulation"].flatMap((name) => ["--project", name])
+const projects = ["unit", "ports", "storage", "simulation"].flatMap((name) => ["--project", name])
 
 /**
  * Runs a test file with a mutant in the sources, which `vitest.config.ts` puts there. It has to fail, by its
