@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connect, createServer } from "node:net"
-import type { AddressInfo } from "node:net"
 import { HostNames } from "../../src/net/HostNames.ts"
 import { formatBound, listen } from "../../src/net/Listening.ts"
+import { freePorts } from "../cluster/FreePorts.ts"
 
 class SystemError extends Error {
   readonly code: string
@@ -88,9 +88,10 @@ describe("a port of a node at localhost", () => {
 
 describe("whoever connects", () => {
   it("tries every address of a name", async () => {
-    const server = createServer((socket) => socket.end()).listen(0, "127.0.0.3")
+    // The system may give out a number on one address that another process listens on at the other.
+    const [port = 0] = await Effect.runPromise(freePorts(1))
+    const server = createServer((socket) => socket.end()).listen(port, "127.0.0.3")
     await new Promise((resolve) => server.once("listening", resolve))
-    const { port } = server.address() as AddressInfo
     const names = new HostNames(async () =>
       ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map((address) => ({ address, family: 4 }))
     )
