@@ -2,12 +2,12 @@
 import { Effect, Redacted } from "effect"
 import { X509Certificate } from "node:crypto"
 import type { IncomingMessage } from "node:http"
-import { get as getEncrypted } from "node:https"
 import { isLoopbackHost } from "../net/Loopback.ts"
 import { hostName } from "./HostName.ts"
 import { get as getPlain } from "./NodeHttp.ts"
 import { checkRemote } from "../net/tls/CertificateCheck.ts"
 import type { Credentials } from "../net/tls/Credentials.ts"
+import { nodeHttps } from "../net/tls/NodeTls.ts"
 
 export interface GetOptions {
   /** `HOST:PORT`. */
@@ -61,7 +61,7 @@ export const getText = (
     if (tls === undefined && token !== undefined && !isLoopbackHost(hostName(address))) {
       return fail(new Error(`no token is sent to ${address} without TLS, where others could read it; use TLS`))
     }
-    const get = tls === undefined ? getPlain : getEncrypted
+    const get = tls === undefined ? getPlain : nodeHttps().get
     const headers = token === undefined ? {} : { authorization: `Bearer ${Redacted.value(token)}` }
     const request = get(
       `${tls === undefined ? "http" : "https"}://${address}${path}`,

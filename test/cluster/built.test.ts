@@ -15,7 +15,7 @@ const outside = ["rocksdb-native", "@effect/sql-pg/PgClient"]
 it("loads nothing but its own few files, what Node brings, and what stays outside of it", () => {
   const files = readdirSync(folder)
   assert.include(files, "flaredb.js")
-  assert.isBelow(files.length, 150)
+  assert.isBelow(files.length, 60)
   const named = files.flatMap((file) => {
     const source = readFileSync(`${folder}/${file}`, "utf8")
     return [
@@ -28,6 +28,25 @@ it("loads nothing but its own few files, what Node brings, and what stays outsid
   assert.sameMembers([...new Set(others)].filter((name) => !own.has(name)), outside)
   assert.include(named, "node:https")
   assert.notInclude(named, "node:http", "which loads undici: src/http/NodeHttp.ts")
+})
+
+it("loads few files for a verb, no TLS before it is needed, and little for the guard of a lock", () => {
+  const importsOf = (file: string): ReadonlyArray<string> =>
+    [...readFileSync(`${folder}/${file}`, "utf8").matchAll(/^(?:import|export)\b[^"\n]*"([^"]+)";$/gm)]
+      .map(([, name]) => String(name))
+  const loads = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
+    for (const name of importsOf(file)) {
+      if (seen.has(name)) continue
+      seen.add(name)
+      if (name.startsWith("./")) loads(name, seen)
+    }
+    return seen
+  }
+  const byEveryVerb = loads("flaredb.js")
+  assert.sameMembers([...byEveryVerb].filter((name) => !isBuiltin(name)), ["./common.js", "./guard.js"])
+  assert.notInclude([...byEveryVerb], "node:tls", "src/net/tls/NodeTls.ts")
+  assert.notInclude([...byEveryVerb], "node:https", "src/net/tls/NodeTls.ts")
+  assert.sameMembers([...loads("lock-guard.js")].filter((name) => !isBuiltin(name)), ["./guard.js"])
 })
 
 it("has each module of the library with its declarations, and nothing of files that are gone", async () => {

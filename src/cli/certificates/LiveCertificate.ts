@@ -2,12 +2,12 @@
 import { Effect } from "effect"
 import type { X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
-import { connect } from "node:tls"
 import { errorCode } from "../../ErrorCode.ts"
 import type { Endpoint } from "../../client/connection/Endpoint.ts"
 import { formatEndpoint } from "../../client/connection/Endpoint.ts"
 import { errorText } from "../../ErrorText.ts"
 import { hostNames } from "../../net/HostNames.ts"
+import { nodeTls } from "../../net/tls/NodeTls.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed } from "../output/Failure.ts"
 import { formatDuration } from "../input/Duration.ts"
@@ -26,7 +26,7 @@ export const liveCertificate = (endpoint: Endpoint, timeoutMs: number): Effect.E
   Effect.callback<X509Certificate, Failure>((resume) => {
     const { host, port } = endpoint
     const refuse = (problem: string) => resume(Effect.fail(failed(`${formatEndpoint(endpoint)}: ${problem}`)))
-    const socket = connect({
+    const socket = nodeTls().connect({
       host,
       port,
       lookup: hostNames.lookup,

@@ -6,9 +6,9 @@
 import { Redacted } from "effect"
 import { constants } from "node:crypto"
 import type { SecureContext, SecureContextOptions, TlsOptions, TLSSocket } from "node:tls"
-import { createSecureContext } from "node:tls"
 import type { KeyMaterial, PortTls } from "./Credentials.ts"
 import type { Shown } from "./CertificateCheck.ts"
+import { nodeTls } from "./NodeTls.ts"
 import type { TlsProtocol } from "./TlsProtocol.ts"
 
 /** The fastest first: where processors have instructions for it, AES with 128 bits. All three are good. */
@@ -38,7 +38,7 @@ const contexts = new WeakMap<KeyMaterial, SecureContext>()
 export const dialContext = (material: KeyMaterial): SecureContext => {
   const known = contexts.get(material)
   if (known !== undefined) return known
-  const made = createSecureContext(contextOptions(material))
+  const made = nodeTls().createSecureContext(contextOptions(material))
   contexts.set(material, made)
   return made
 }

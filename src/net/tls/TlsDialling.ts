@@ -2,10 +2,10 @@
 import type { LookupFunction } from "node:net"
 import { isIP } from "node:net"
 import type { TLSSocket } from "node:tls"
-import { connect } from "node:tls"
 import { errorCode } from "../../ErrorCode.ts"
 import { checkRemote } from "./CertificateCheck.ts"
 import type { DialTls } from "./Credentials.ts"
+import { nodeTls } from "./NodeTls.ts"
 import { dialContext, shownBy } from "./TlsContext.ts"
 import type { TlsProtocol } from "./TlsProtocol.ts"
 import type { TlsRefusal } from "./TlsRefusal.ts"
@@ -40,7 +40,7 @@ const refusalOf = (socket: TLSSocket, { host, nowMs, protocol, tls }: TlsDialOpt
 /** Begins to connect. `done` is called when the handshake is over; the socket must not be written to before. */
 export const dial = (options: TlsDialOptions, done: (refused: TlsRefusal | undefined) => void): TLSSocket => {
   const { host, lookup, port, protocol, tls } = options
-  const socket = connect({
+  const socket = nodeTls().connect({
     host,
     port,
     lookup,
