@@ -6,9 +6,9 @@ import { Snowflake } from "effect/cluster"
 import { PersistedQueue } from "effect/persistence"
 import { Actors, HeldShards, layerPersistedQueue, makeEncodedMessageStorage, Overview } from "../../src/actors/index.ts"
 import { eventually } from "../Eventually.ts"
+import { runInProcess } from "../processes/cli/InProcess.ts"
 import { Counter, Later } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
-import { run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 import { startRunner } from "./RunnerProcess.ts"
 
@@ -39,7 +39,13 @@ it.live("what waits, who has it, and what is done about it", () =>
     const address = `127.0.0.1:${port}`
     const child = yield* runner(cluster.endpointList, port)
     const flaredb = (...args: ReadonlyArray<string>) =>
-      run(["actors", ...args], { env: { FLAREDB_ENDPOINTS: cluster.endpointList } })
+      Effect.provide(
+        runInProcess(["actors", ...args], {
+          env: { FLAREDB_ENDPOINTS: cluster.endpointList, FLAREDB_TIMEOUT_MS: "20000" },
+          oneAtATime: true
+        }),
+        NodeServices.layer
+      )
     const printed = (...args: ReadonlyArray<string>) =>
       Effect.map(flaredb(...args), ({ code, err, out }) => {
         assert.deepStrictEqual([code, err], [0, ""], args.join(" "))

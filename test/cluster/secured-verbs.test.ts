@@ -6,10 +6,14 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
+import { runInProcess } from "../processes/cli/InProcess.ts"
 import { certificatesOf } from "./Certified.ts"
 import * as Cluster from "./Cluster.ts"
 import type { Ran } from "./Flaredb.ts"
 import { run } from "./Flaredb.ts"
+
+/** What starts programs, and what writes files that are then as their owner's process would have them. */
+const ownProcess: ReadonlySet<string | undefined> = new Set(["lock", "backup", "restore"])
 
 type Verb = (code: number, ...args: ReadonlyArray<string>) => Effect.Effect<Ran, unknown, never>
 
@@ -26,7 +30,12 @@ it.live("an administrator does all of it, and a user what its roles say", () =>
     const verbs = (endpoints: string, env: Readonly<Record<string, string>>): Verb => (code, ...args) =>
       Effect.map(
         Effect.provide(
-          run(args, { env: { FLAREDB_ENDPOINTS: endpoints, ...env }, stdin: "" }),
+          ownProcess.has(args[0])
+            ? run(args, { env: { FLAREDB_ENDPOINTS: endpoints, ...env }, stdin: "" })
+            : runInProcess(args, {
+              env: { FLAREDB_ENDPOINTS: endpoints, FLAREDB_TIMEOUT_MS: "20000", ...env },
+              oneAtATime: true
+            }),
           NodeServices.layer
         ),
         (ran) => {

@@ -22,16 +22,16 @@ export const wantsJson = (args: ReadonlyArray<string>): boolean => {
   return wanted
 }
 
-const json = wantsJson(process.argv.slice(2))
+const isJson = (): boolean => wantsJson(process.argv.slice(2))
 
 /** The text of an error, without a line break behind it. */
-export const errorText = ({ exitCode, fields, line, tag }: Failure, asJson = json): string =>
+export const errorText = ({ exitCode, fields, line, tag }: Failure, asJson = isJson()): string =>
   asJson
     ? printableJson({ error: { ...fields, tag, message: line, exitCode } })
     : printableLines(`flaredb: ${line}`)
 
 /** The text of what is worth knowing and no error. */
-export const noticeText = (text: string, asJson = json): string =>
+export const noticeText = (text: string, asJson = isJson()): string =>
   asJson ? printableJson({ notice: { message: text.replace(/^flaredb: /, "") } }) : printableLines(text)
 
 export const error = (failure: Failure): Effect.Effect<void> => Console.error(errorText(failure))

@@ -1,7 +1,7 @@
 /**
  * The command line in the process of the test, for tables of hundreds of calls. A process takes a quarter of a second
  * to load what each of them needs. Left out is what `bin/flaredb.js` and `src/cli/flaredb.ts` add: the bytes of
- * arguments, `--json` for errors, signals, and the settings of a node's process. Those are called as processes.
+ * arguments, signals, standard input, the mode of files, and the settings of a node's process. Those are called as processes.
  */
 import { Cause, ConfigProvider, Console, Effect, Exit, Option } from "effect"
 import { format, stripVTControlCharacters } from "node:util"
@@ -13,17 +13,49 @@ for (const name of Object.keys(process.env)) {
   if (name.startsWith("FLAREDB_")) delete process.env[name]
 }
 
-/** Carries `args` out, without variables, and gives what `run` of `CommandLine.ts` gives. */
-export const runInProcess = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+/** Keeps what is written to standard output while `command` runs, and has `args` as the process's own. */
+const asProcess = <A, E, R>(args: ReadonlyArray<string>, out: Array<string>, command: Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      const { argv, stdout: { write } } = process
+      process.argv = [...argv.slice(0, 2), ...args]
+      process.stdout.write = (chunk: string | Uint8Array, ...rest: ReadonlyArray<unknown>) => {
+        out.push(typeof chunk === "string" ? chunk : Buffer.from(chunk).toString())
+        const done = rest.find((one) => typeof one === "function")
+        if (done !== undefined) queueMicrotask(() => done())
+        return true
+      }
+      return { argv, write }
+    }),
+    () => command,
+    ({ argv, write }) =>
+      Effect.sync(() => {
+        process.argv = argv
+        process.stdout.write = write
+      })
+  )
+
+export interface InProcessOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** For commands with rows or values, which they write to standard output themselves, and for errors as JSON. */
+  readonly oneAtATime?: boolean
+}
+
+/** Carries `args` out, with no other variables than `env`, and gives what `run` of `CommandLine.ts` gives. */
+export const runInProcess = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  { env = {}, oneAtATime = false }: InProcessOptions = {}
+) {
   const out: Array<string> = []
   const err: Array<string> = []
   const keep = (lines: Array<string>) => (...values: ReadonlyArray<unknown>) =>
     void lines.push(`${format(...values)}\n`)
-  const exit = yield* carryOut(args, false).pipe(
+  const command = carryOut(args, false).pipe(
     Effect.provideService(Console.Console, { ...globalThis.console, log: keep(out), error: keep(err) }),
-    Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))),
+    Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env }))),
     Effect.exit
   )
+  const exit = yield* oneAtATime ? asProcess(args, out, command) : command
   const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
   const code = Exit.isSuccess(exit) ? 0 : failure instanceof Failure ? failure.exitCode : exitCodes.failed
   const plain = (lines: ReadonlyArray<string>) => stripVTControlCharacters(lines.join(""))

@@ -1,6 +1,7 @@
 /**
  * Every verb against endpoints where nobody listens: it answers after a few attempts, and not after its timeout. The
- * table has all verbs of the command line, so that a new one has to say which kind it is.
+ * table has all verbs of the command line, so that a new one has to say which kind it is. How a process ends behind its
+ * verb is the same for all of them: those of each kind are processes, the others are carried out in this one.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { afterAll, assert, describe, it } from "@effect/vitest"
@@ -10,6 +11,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { freePorts } from "../../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
+import { runInProcess } from "./InProcess.ts"
 import { verbs } from "./Verbs.ts"
 
 /** For backups, which are not made when no node answers. */
@@ -98,6 +100,21 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   help: undefined
 }
 
+/** A read, a write, what goes on until it is stopped, what starts a program, what writes a file, and those of their own. */
+const processes = new Set([
+  "get",
+  "put",
+  "watch",
+  "lock",
+  "elect",
+  "backup",
+  "backups run",
+  "top",
+  "status",
+  "doctor",
+  "bench"
+])
+
 /** Far below the timeout that the verbs are given, and far above what a few attempts take on a busy machine. */
 const bound = "20 seconds"
 
@@ -118,7 +135,12 @@ describe("endpoints that refuse every connection", () => {
         const flags = verb === "bench"
           ? ["--nodes", `1=127.0.0.1:${one}:${two}:${three}`, "--json"]
           : ["--endpoints", endpoints.join(","), "--timeout", timeout, "--json"]
-        const ended = yield* Effect.timeoutOption(run([...verb.split(" "), ...flags, ...args]), bound)
+        const words = [...verb.split(" "), ...flags, ...args]
+        const isProcess = processes.has(verb)
+        const ended = yield* Effect.timeoutOption(
+          isProcess ? run(words) : runInProcess(words, { oneAtATime: true }),
+          bound
+        )
         if (Option.isNone(ended)) return assert.fail(`${verb} still tries after ${bound}`)
         const { code, err, out } = ended.value
         assert.strictEqual(code, 1, err)

@@ -21,9 +21,13 @@ const internal = "bench-load"
 
 const documented = verbs.filter((verb) => verb !== internal)
 
+/** Verbs that are asked for `--json` as processes: of each table one, and those of which the launcher does a part. */
+const tables = [keys, leases, access, actors, copies, nodes, certificates]
+const jsonProcesses = new Set(["flaredb", "start", ...tables.map((table) => Object.keys(table)[0])])
+
 /**
- * Variables, `--json` and what the launcher does with `start` are a process's own. All the others are read, and refused, by the
- * same function in this one; a process of each verb is below.
+ * Variables and what the launcher does with `start` are a process's own, and here `--json` too, because several calls are
+ * under way at a time. All the others are read, and refused, by the same function in this process.
  */
 const refusal = (verb: string, [args, , env]: Wrong) =>
   env !== undefined || args.includes("--json") || verb === "flaredb" || verb === "start"
@@ -56,8 +60,10 @@ describe("wrong usage", () => {
       () => {
         const [[args, says, env = {}] = [[], /^/]] = cases as readonly [Wrong, ...ReadonlyArray<Wrong>]
         const [first = "", ...rest] = args
+        const words = [first, ...verb.split(" ").slice(1), "--json", ...rest.slice(verb.split(" ").length - 1)]
+        const isProcess = jsonProcesses.has(verb) || Object.keys(env).length > 0
         return Effect.map(
-          run([first, ...verb.split(" ").slice(1), "--json", ...rest.slice(verb.split(" ").length - 1)], { env }),
+          isProcess ? run(words, { env }) : runInProcess(words, { oneAtATime: true }),
           ({ code, err, out }) => {
             assert.deepStrictEqual({ code, out }, { code: 2, out: "" }, err)
             const { error } = JSON.parse(err)
