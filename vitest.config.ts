@@ -2,6 +2,8 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { defineConfig } from "vitest/config"
+import type { TestSpecification } from "vitest/node"
+import { BaseSequencer } from "vitest/node"
 import { mutate } from "./test/simulation/mutants/Mutant.ts"
 import { mutants, mutantVariable } from "./test/simulation/mutants/Mutants.ts"
 import { entryPoints } from "./test/Sources.ts"
@@ -39,7 +41,47 @@ const unlessMutant = mutant === undefined ? throughNode : {}
 const maxWorkers = Math.max(2, availableParallelism())
 
 /** Real processes wait more than they work: a file of them takes a third of a core. */
-const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
+const maxProcessWorkers = 2 * maxWorkers
+
+/** Files that take long, in the order of their times: one that began among the last would be waited for alone. */
+const longest = [
+  "cluster/lock-command",
+  "cluster/walk",
+  "cluster/actors-chaos",
+  "cluster/actors-bank",
+  "cluster/snapshots",
+  "cluster/sessions",
+  "cluster/upgrade",
+  "cluster/name-server",
+  "cluster/replication",
+  "cluster/actors",
+  "cluster/job-queue",
+  "cluster/rotate-certificates",
+  "cluster/actors-examples",
+  "cluster/watch",
+  "cluster/slow-disk",
+  "cluster/turn-on-tls",
+  "cluster/actors-crashes",
+  "cluster/stale-leader",
+  "cluster/leader-loss",
+  "cluster/waiting",
+  "processes/deploy/guide",
+  "processes/cli/usage"
+].map((name) => `/test/${name}.test.ts`)
+
+/** Vitest knows what a file took in an earlier run, and in a clone begins with those that have the most to read. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = longest.findIndex((name) => moduleId.endsWith(name))
+      return at === -1 ? longest.length : at
+    }
+    const sorted = await super.sort(files)
+    // Files of a project stay together, because a worker is of one project.
+    const projects = [...new Set(sorted.map(({ project }) => project))]
+    return projects.flatMap((one) => sorted.filter(({ project }) => project === one).sort((a, b) => rank(a) - rank(b)))
+  }
+}
 
 /** Lives, worlds, histories and damage that are drawn from seeds, most of which take as long as dozens of other files. */
 const simulations = [
@@ -115,6 +157,7 @@ const processes = {
  */
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // What a test printed is shown when it fails.
     silent: "passed-only",
     projects: [

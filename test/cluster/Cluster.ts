@@ -166,8 +166,8 @@ export interface Cluster {
   ) => Effect.Effect<ReadonlyArray<NodeReport>, never, ClusterAdmin>
 }
 
-/** How often the state is asked for while waiting on it. */
-const askMs = 20
+/** How often the state is asked for while waiting on it: three calls, which take two milliseconds of processor time. */
+const askMs = 40
 
 /** What of a report tells why a wait for it was in vain. */
 const shown = (reports: ReadonlyArray<NodeReport>): string =>

@@ -4,6 +4,7 @@ import type { Layer } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import type { ClientServices } from "../../src/client/RemoteClient.ts"
 import { Watch } from "../../src/client/Watch.ts"
+import { rest } from "./Rest.ts"
 
 type ClientLayer<E> = Layer.Layer<ClientServices, E>
 
@@ -32,7 +33,7 @@ export class SteadyLoad {
 
   private readonly writer = Effect.fnUntraced({ self: this }, function*(this: SteadyLoad, name: string) {
     const kv = yield* KeyValue
-    for (let n = 1;; n++) yield* this.put(kv, `${this.prefix}${name}/${n}`)
+    for (let n = 1;; n++) yield* Effect.andThen(this.put(kv, `${this.prefix}${name}/${n}`), rest)
   })
 
   private readonly put = (kv: KeyValue["Service"], key: string) =>
@@ -52,6 +53,7 @@ export class SteadyLoad {
           Effect.catch((error) => Effect.sync(() => void this.failures.push(`${key}: ${String(error)}`)))
         )
         this.visits += 1
+        yield* rest
       }
     })
 

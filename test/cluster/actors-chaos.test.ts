@@ -3,9 +3,9 @@
  * a runner that lost the shard. `npm run chaos:actors` is the same for as long as one likes.
  */
 import { assert, it } from "@effect/vitest"
-import { inflict } from "../../chaos/actors/Faults.ts"
-import { run } from "../../chaos/actors/Run.ts"
-import { figure } from "../Figures.ts"
+import { inflict } from "../chaos/actors/Faults.ts"
+import { run } from "../chaos/actors/Run.ts"
+import { figure } from "./Figures.ts"
 
 it(
   "messages are neither lost nor doubled by runners and nodes that die, stop, are cut off, join and leave",

@@ -7,6 +7,7 @@ import { JobQueue } from "../../examples/job-queue/JobQueue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
+import { rest } from "./Rest.ts"
 
 const node = ["examples/job-queue/node.ts"]
 const queue = "mails"
@@ -30,6 +31,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         // A lost answer makes the call a duplicate of its own first attempt; the job is the same.
         const { job } = yield* jobs.enqueue(queue, { key: `job-${i}`, payload: `payload ${i}` })
         acknowledged.add(job)
+        yield* rest
       }
     })
     const kill = Effect.gen(function*() {
@@ -50,7 +52,8 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         const askedMs = yield* Clock.currentTimeMillis
         const taken = yield* jobs.take(queue, leaseMs)
         if (Option.isNone(taken)) {
-          yield* Effect.sleep(10)
+          // Each question is an entry of the log.
+          yield* Effect.sleep(50)
           continue
         }
         const { id } = taken.value

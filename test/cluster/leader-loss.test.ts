@@ -6,6 +6,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
+import { rest } from "./Rest.ts"
 
 const kills = 8
 const writers = 8
@@ -44,6 +45,7 @@ const writer = Effect.fnUntraced(function*(ledger: Ledger, name: string) {
     const key = `${written}${name}/${n}`
     const outcome = yield* Effect.result(kv.put(key, ""))
     if (outcome._tag === "Success") ledger.acknowledge(key)
+    yield* rest
   }
 })
 

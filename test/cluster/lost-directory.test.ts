@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
+import { rest } from "./Rest.ts"
 
 /** Puts one key after the other, for ever; `acknowledged` has those that succeeded. */
 const writer = Effect.fnUntraced(function*(name: string, acknowledged: Array<string>) {
@@ -15,6 +16,7 @@ const writer = Effect.fnUntraced(function*(name: string, acknowledged: Array<str
     const key = `${name}/${i}`
     const outcome = yield* Effect.result(kv.put(key, key))
     if (outcome._tag === "Success") acknowledged.push(key)
+    yield* rest
   }
 })
 

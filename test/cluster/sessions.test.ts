@@ -10,6 +10,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
+import { rest } from "./Rest.ts"
 
 const kills = 8
 const clients = 16
@@ -42,6 +43,7 @@ const increments = (tally: Tally, key: string) =>
         tally.indeterminate += 1
         tally.doubts.add(outcome.failure.message)
       } else tally.others.push(outcome.failure.message)
+      yield* rest
     }
   })
 

@@ -14,6 +14,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
+import { rest } from "./Rest.ts"
 
 /** Large enough for a transfer that can be met in the middle: 24 MiB, and the history of that. */
 const largeValues = 1_024
@@ -44,6 +45,7 @@ const counter = () => {
     for (let value = 1;; value++) {
       const outcome = yield* Effect.result(kv.put("counter", String(value)))
       if (outcome._tag === "Success") state.count = value
+      yield* rest
     }
   })
   return { state, run }

@@ -15,6 +15,7 @@ import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 import { cleanEnv, run } from "./Flaredb.ts"
+import { rest } from "./Rest.ts"
 import { during } from "./SteadyLoad.ts"
 
 const writers = 4
@@ -24,7 +25,7 @@ const underLoad = Effect.fnUntraced(function*<A, E, R>(cluster: Cluster.Cluster,
   const client = FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 })
   const load = new MeasuredLoad("upgrade/")
   const written = (count: number) => eventually(`${count} writes`, () => load.acknowledged.length >= count)
-  const end = yield* during(load.writers("writer", writers), client)
+  const end = yield* during(load.writers("writer", writers, rest), client)
   return yield* Effect.provide(
     Effect.gen(function*() {
       yield* written(50)

@@ -9,6 +9,7 @@ import { eventually } from "../Eventually.ts"
 import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
+import { rest } from "./Rest.ts"
 
 const kills = 8
 const writers = 4
@@ -71,6 +72,7 @@ it.live(`a watch tells of every revision once and in order while ${kills} leader
         for (let value = 1;; value++) {
           const outcome = yield* Effect.result(kv.put(key, String(value)))
           if (outcome._tag === "Success") acknowledged.push(`${outcome.success.revision} ${key}=${value}`)
+          yield* rest
         }
       })
       const writing = yield* Effect.forEach(

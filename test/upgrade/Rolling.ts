@@ -36,14 +36,21 @@ export class MeasuredLoad {
     this.prefix = prefix
   }
 
-  /** `count` writers with one client, each of which writes one key after the other until it is interrupted. */
-  readonly writers = (name: string, count: number): Effect.Effect<never, never, KeyValue> =>
+  /**
+   * `count` writers with one client, each of which writes one key after the other until it is interrupted, and does `between`
+   * between two of them.
+   */
+  readonly writers = (
+    name: string,
+    count: number,
+    between: Effect.Effect<void> = Effect.void
+  ): Effect.Effect<never, never, KeyValue> =>
     Effect.flatMap(
       KeyValue,
       (kv) =>
         Effect.forEach(
           Array.from({ length: count }, (_, i) => i),
-          (i) => this.writer(kv, `${this.prefix}${name}-${i}`, i % writersOfLarge === 0 ? largeCharacters : 0),
+          (i) => this.writer(kv, `${this.prefix}${name}-${i}`, i % writersOfLarge === 0 ? largeCharacters : 0, between),
           {
             concurrency: "unbounded",
             discard: true
@@ -55,7 +62,8 @@ export class MeasuredLoad {
     this: MeasuredLoad,
     kv: KeyValue["Service"],
     name: string,
-    characters: number
+    characters: number,
+    between: Effect.Effect<void>
   ) {
     for (let n = 1;; n++) {
       const key = `${name}/${n}`
@@ -65,6 +73,7 @@ export class MeasuredLoad {
         onSuccess: () => Effect.sync(() => this.done(key, begin)),
         onFailure: (error) => Effect.sync(() => void this.failures.push(`${key}: ${error.message}`))
       }))
+      yield* between
     }
   })
 
