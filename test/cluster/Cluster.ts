@@ -89,8 +89,8 @@ export class ClusterNode {
       env: cleanEnv(this.env),
       extendEnv: true,
       stdin: "ignore",
-      killSignal: "SIGTERM",
-      forceKillAfter: "5 seconds"
+      // At the end of a test. One that looks at how a node ends in good order stops it before.
+      killSignal: "SIGKILL"
     }).pipe(Scope.provide(scope))
     this.running = { handle, scope }
     const ready = yield* Deferred.make<void, Error>()

@@ -16,7 +16,7 @@ it(
       runners: 2,
       entities: 24,
       inFlight: 8,
-      perSecond: 100,
+      perSecond: 50,
       note: () => {},
       sampleMs: 60_000,
       scenario: async (stage) => {
