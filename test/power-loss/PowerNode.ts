@@ -143,6 +143,10 @@ export class PowerNode {
       end: (call) => {
         disk.end(call)
         folders.end(call)
+      },
+      fail: (call) => {
+        disk.fail(call)
+        folders.fail(call)
       }
     })
   }

@@ -17,6 +17,8 @@ export interface Listener {
   readonly begin: (call: Call) => void
   /** The call has succeeded. */
   readonly end: (call: Call) => void
+  /** The call has failed. */
+  readonly fail: (call: Call) => void
 }
 
 const traced = [
@@ -60,11 +62,12 @@ const started = /^(\d+) +(\w+)\((.*) <unfinished \.\.\.>$/
 const resumed = /^(\d+) +<\.\.\. (\w+) resumed>.*\) += (-?\d+|\?)/
 
 /** Tells of every call in a trace. */
-export const readTrace = (trace: string, { begin, end }: Listener): void => {
+export const readTrace = (trace: string, { begin, end, fail }: Listener): void => {
   const open = new Map<string, Call>()
   const finish = (call: Call, result: string): void => {
     call.result = result === "?" ? -1 : Number(result)
     if (call.result >= 0) end(call)
+    else if (result !== "?") fail(call)
   }
   const opened = (name: string, text: string): Call => {
     const call = { name, paths: pathsIn(name, text), text, result: -1 }

@@ -3,6 +3,9 @@
  * because it was written: the bytes of a file are once a sync of the file that began later has succeeded, and a name, its
  * removal or its change once a sync of the directory has.
  *
+ * A sync of a file that failed leaves its pages for written, though they are not: a later one succeeds and makes durable
+ * none of the bytes that the failed one should have (fsyncgate, 2018), nor any behind them.
+ *
  * A file grows by what is written to its end, or it is lengthened first, in zeros, and written within that. Its length is
  * durable for itself then. It may be cut, to no less than was synced.
  *
@@ -46,6 +49,8 @@ interface File {
   written: number
   /** Bytes that would be there as they were written. */
   synced: number
+  /** Bytes that a sync can make durable: one that failed leaves the others for written. */
+  durableAtMost: number
   /** Bytes that it would have. */
   syncedSize: number
   /** Its length was not only that of what was written. */
@@ -58,6 +63,7 @@ const durableFile = (name: string, size: number): File => ({
   size,
   written: size,
   synced: size,
+  durableAtMost: Infinity,
   syncedSize: size,
   lengthened: false,
   names: [name]
@@ -128,13 +134,20 @@ export class VolatileDisk {
     if (file === undefined) return
     const { size, written } = file
     this.begun.set(call, () => {
-      file.synced = Math.max(file.synced, Math.min(written, file.written))
+      file.synced = Math.max(file.synced, Math.min(written, file.written, file.durableAtMost))
       // `fdatasync` need not write a length down that no byte was written up to.
       file.syncedSize = Math.max(file.synced, call.name === "fsync" ? size : file.syncedSize)
     })
   }
 
-  /** A call ended, with success: calls that failed changed nothing. */
+  /** A call failed, which changed nothing, unless it was the sync of a file. */
+  fail(call: Call): void {
+    this.begun.delete(call)
+    const file = call.name === "fsync" || call.name === "fdatasync" ? this.fileAt(call.paths[0]) : undefined
+    if (file !== undefined) file.durableAtMost = file.synced
+  }
+
+  /** A call ended, with success. */
   end(call: Call): void {
     const [path, other] = call.paths
     switch (call.name) {
@@ -154,7 +167,7 @@ export class VolatileDisk {
             this.rename([[name, newFile(name)]])
           }
         } else if (call.text.includes("O_TRUNC")) {
-          Object.assign(file, { size: 0, written: 0, synced: 0, syncedSize: 0, lengthened: false })
+          Object.assign(file, { size: 0, written: 0, synced: 0, durableAtMost: Infinity, syncedSize: 0, lengthened: false })
         }
         return
       }

@@ -39,6 +39,11 @@ export class VolatileFolders {
     this.begun.delete(call)
   }
 
+  /** A call failed, which changed nothing. */
+  fail(call: Call): void {
+    this.begun.delete(call)
+  }
+
   /** Removes what would not be there, and answers how many folders that were not durable it took. */
   lose(loss: Loss, random: Random): number {
     const lost = this.folders.find((folder) => this.unsynced.has(folder) && (loss === "all" || random.chance(0.5)))

@@ -45,7 +45,11 @@ const start = (files: Readonly<Record<string, string>>): VolatileDisk => {
 
 /** Tells the disk of calls; `%` stands for the directory. */
 const told = (disk: VolatileDisk, trace: string): void =>
-  readTrace(trace.replaceAll("%", directory), { begin: (call) => disk.begin(call), end: (call) => disk.end(call) })
+  readTrace(trace.replaceAll("%", directory), {
+    begin: (call) => disk.begin(call),
+    end: (call) => disk.end(call),
+    fail: (call) => disk.fail(call)
+  })
 
 const keep = (): LinkShadow => shadow = new LinkShadow(directory, () => undefined)
 
@@ -79,6 +83,35 @@ describe("a loss of everything that was not synced", () => {
     for (const name of ["1.log", "2.log"]) writeFileSync(join(directory, name), "first")
     disk.lose("all", keep(), new Random(1))
     assert.deepEqual(contents(), { "1.log": "", "2.log": "" })
+  })
+
+  it("keeps nothing of what a sync that failed should have made durable, however often it is synced again", () => {
+    const failed = `7 write(20<%/1.log>, ""..., 5) = 5
+7 fdatasync(20<%/1.log>) = 0
+7 write(20<%/1.log>, ""..., 6) = 6
+7 fdatasync(20<%/1.log>) = -1 EIO (Input/output error) (INJECTED)
+`
+    const after = (next: string, more = ""): string | undefined => {
+      const disk = start({ "1.log": "" })
+      writeFileSync(join(directory, "1.log"), "first later")
+      told(disk, failed)
+      disk.outlive()
+      writeFileSync(join(directory, "1.log"), `first later${more}`)
+      told(disk, next)
+      disk.lose("all", keep(), new Random(1))
+      shadow?.close()
+      return contents()["1.log"]
+    }
+    assert.equal(after(""), "first")
+    assert.equal(after("9 fdatasync(21<%/1.log>) = 0"), "first")
+    assert.equal(after(`9 write(21<%/1.log>, ""..., 5) = 5\n9 fsync(21<%/1.log>) = 0`, " last"), "first")
+    assert.equal(after(`9 fdatasync(21<%/1.log> <unfinished ...>`), "first")
+    // A file that is begun again has other pages.
+    assert.equal(
+      after(`9 openat(AT_FDCWD, "%/1.log", O_WRONLY|O_TRUNC) = 21
+9 write(21<%/1.log>, ""..., 11) = 11\n9 fsync(21<%/1.log>) = 0`),
+      "first later"
+    )
   })
 
   it("loses a file whose name was not synced, however often the file was", () => {
@@ -317,7 +350,7 @@ describe("a file that is lengthened before it is written", () => {
 describe("a trace", () => {
   const calls = (trace: string): ReadonlyArray<Call> => {
     const ended: Array<Call> = []
-    readTrace(trace, { begin: () => undefined, end: (call) => ended.push(call) })
+    readTrace(trace, { begin: () => undefined, end: (call) => ended.push(call), fail: () => undefined })
     return ended
   }
 
@@ -362,7 +395,8 @@ describe("folders above the directory", () => {
     mkdirSync(data, { recursive: true })
     readTrace(trace.replaceAll("%", directory), {
       begin: (call) => folders.begin(call),
-      end: (call) => folders.end(call)
+      end: (call) => folders.end(call),
+      fail: (call) => folders.fail(call)
     })
     folders.lose("all", new Random(1))
     return readdirSync(directory, { recursive: true, encoding: "utf8" }).sort()

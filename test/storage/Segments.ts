@@ -60,6 +60,8 @@ export interface OpenOptions {
   readonly pace?: SyncPace
   /** `false` leaves syncs out. */
   readonly enabled?: boolean
+  /** Gets the error of work that no call waits for; by default there must be none. */
+  readonly failed?: (cause: unknown) => void
 }
 
 /** Starts a log on what is in the folder, which must be whole. */
@@ -68,14 +70,14 @@ export const openSegments = async (
   options: OpenOptions = {}
 ): Promise<SegmentLog> => {
   const { compacted = origin, enabled = true, pace = new SyncPace(), segmentBytes: capacity = 65_536 } = options
-  const { syncs = new SyncCount(() => undefined) } = options
+  const { failed = (cause) => assert.fail(String(cause)), syncs = new SyncCount(() => undefined) } = options
   const found = await findLog(folder, { compacted, resetting: false }, capacity)
   assert.isUndefined(found.check.problem)
   const logOptions = {
     folder,
     segmentBytes: capacity,
     syncs: { count: syncs, pace, enabled },
-    failed: (cause: unknown) => assert.fail(String(cause))
+    failed
   }
   const log = new SegmentLog(logOptions, found, found.check.last)
   await log.takeOver(found)

@@ -126,7 +126,8 @@ export const findLog = async (
   const nextSequence = (headers.at(-1)?.sequence ?? 0) + 1
   const leftovers: Array<number> = []
   // The next one is made before it is needed, once the header of the one in use is durable.
-  if (headers.length > 0 && headers.at(-1)?.base === undefined) leftovers.push(headers.pop()?.sequence as number)
+  const ahead = headers.length > 0 && headers.at(-1)?.base === undefined ? headers.pop()?.sequence : undefined
+  if (ahead !== undefined) leftovers.push(ahead)
   const first = resetting
     ? headers.length
     : headers.findLastIndex(({ base }) => isPoint(base) && base.index <= compacted.index)
@@ -163,5 +164,5 @@ export const findLog = async (
     // One that is full may not have been ended, and is as long as one that was.
     unended = bytes.byteLength > segment.size || segment.size >= segmentBytes
   }
-  return { segments, nextSequence, check, leftovers, unfinishedBytes, unended }
+  return { segments, nextSequence, check, leftovers, ahead, unfinishedBytes, unended }
 }

@@ -31,8 +31,10 @@ export interface FoundSegments {
   readonly segments: ReadonlyArray<Segment>
   /** The sequence number of a segment that begins now. */
   readonly nextSequence: number
-  /** Sequence numbers of files that hold nothing which counts. */
+  /** Sequence numbers of files that hold nothing which counts, `ahead` among them. */
   readonly leftovers: ReadonlyArray<number>
+  /** That of a file at the end that was made ahead, or whose header was not finished. */
+  readonly ahead: number | undefined
   /** The last one was not ended in good order. */
   readonly unended: boolean
 }
@@ -148,15 +150,18 @@ export class SegmentLog {
    * sync covered. Where a sync failed, it may hold them to be written although they are not (fsyncgate, 2018), and a
    * further sync would succeed: so a segment that was not ended is written once more, and goes on in its new file.
    */
-  async takeOver({ leftovers, unended }: Pick<FoundSegments, "leftovers" | "unended">): Promise<void> {
+  async takeOver({ ahead, leftovers, unended }: Pick<FoundSegments, "ahead" | "leftovers" | "unended">): Promise<void> {
     const { folder } = this.options
+    // One that was killed may have had the same process id, as in a container: its file would be in the way.
+    for (const name of readdirSync(folder)) if (isPartial(name)) await unlink(join(folder, name))
+    // Behind it comes a segment with a header now, and no start takes a file without one for unused before such.
+    if (ahead !== undefined) await this.unlink([ahead])
     for (const { sequence } of this.segments) await syncFile(join(folder, segmentFile(sequence)))
     const last = this.segments.at(-1)
     if (unended && last !== undefined && last.last > last.base.index) await this.rewrite(last)
     await syncFolderAsync(folder)
     // What makes a file a leftover is durable now. Otherwise a loss of power could leave neither.
     await this.unlink(leftovers)
-    for (const name of readdirSync(folder)) if (isPartial(name)) await unlink(join(folder, name))
   }
 
   /** Removes files of segments of which no entry counts. */
