@@ -19,7 +19,7 @@ import { fill } from "../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../src/cli/bench/Claims.ts"
 import type { Result } from "../src/cli/bench/Measure.ts"
 import { measure } from "../src/cli/bench/Measure.ts"
-import { startCluster } from "../src/cli/bench/OwnCluster.ts"
+import { onOwnCluster } from "../src/cli/bench/OwnCluster.ts"
 import type { Plan } from "../src/cli/bench/Plan.ts"
 import { usualConnections } from "../src/cli/bench/Plan.ts"
 import { machine } from "../src/cli/bench/Report.ts"
@@ -112,7 +112,7 @@ const bench = Command.make(
   "bench:console",
   flags,
   ({ browsers, clients, heatUp, idleBrowsers, rounds, seconds, streams, warmUp }) =>
-    Effect.gen(function*() {
+    onOwnCluster(false, (target) => Effect.gen(function*() {
       const plan: Plan = {
         operation: "put",
         clients,
@@ -123,7 +123,6 @@ const bench = Command.make(
         warmUpMs: warmUp,
         measureMs: seconds * 1_000
       }
-      const target = yield* startCluster(false)
       yield* fill(target, plan.keys, plan.valueBytes)
       if (heatUp > 0) yield* measure({ ...plan, warmUpMs: heatUp, measureMs: 100 }, target)
       const lookProgram = idleBrowsers ? (yield* idleProgram).file : browserProgram
@@ -163,7 +162,7 @@ const bench = Command.make(
       if (median(ratios) < demanded) {
         return yield* Effect.fail(new Error(`FAILED: the ratio is ${median(ratios).toFixed(3)}, less than ${demanded}`))
       }
-    }).pipe(Effect.scoped, failing)
+    })).pipe(Effect.scoped, failing)
 )
 
 bench.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

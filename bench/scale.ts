@@ -11,7 +11,7 @@ import { fill } from "../src/cli/commands/Bench.ts"
 import { keyOf } from "../src/cli/bench/RunKeys.ts"
 import type { Target } from "../src/cli/bench/Target.ts"
 import { measure } from "../src/cli/bench/Measure.ts"
-import { startCluster } from "../src/cli/bench/OwnCluster.ts"
+import { onOwnCluster } from "../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../src/cli/bench/Plan.ts"
 import { identityOptions } from "../src/cli/input/IdentityFlags.ts"
 import { machine } from "../src/cli/bench/Report.ts"
@@ -64,8 +64,8 @@ const bench = Command.make("bench:scale", {
     Flag.withDefault(false)
   )
 }, ({ factor, rounds, tls }) =>
+  onOwnCluster(tls, (target) =>
   Effect.gen(function*() {
-    const target = yield* startCluster(tls)
     const rates = (): Rates => ({ put: [], get: [] })
     const into = Effect.fnUntraced(function*(into: Rates, change: Partial<Plan>) {
       for (const operation of operations) {
@@ -111,7 +111,7 @@ const bench = Command.make("bench:scale", {
 
     yield* Console.log(`${machine()}; ${plan.clients} clients on ${plan.connections} connections, ${rounds} rounds`)
     yield* Console.log(table([["WHAT", "OPERATION", "PER SECOND BEFORE", "AFTER", "RATIO"], ...rows]))
-  }).pipe(Effect.scoped)).pipe(
+  })).pipe(Effect.scoped)).pipe(
     Command.withDescription("How throughput changes with ten times the keys, the watchers and the log.")
   )
 

@@ -14,7 +14,8 @@ import { fill } from "../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../src/cli/bench/Claims.ts"
 import type { Result } from "../src/cli/bench/Measure.ts"
 import { measure } from "../src/cli/bench/Measure.ts"
-import { startCluster } from "../src/cli/bench/OwnCluster.ts"
+import type { Target } from "../src/cli/bench/Target.ts"
+import { onOwnCluster } from "../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../src/cli/bench/Plan.ts"
 import { usualConnections } from "../src/cli/bench/Plan.ts"
 import { ProgressBar } from "../src/cli/bench/ProgressBar.ts"
@@ -132,8 +133,8 @@ const bench = Command.make(
       )
       const [first] = plans
       if (first === undefined || rounds < 1) return yield* Effect.fail(new Error("there is nothing to measure"))
-      const clusters = { plain: yield* startCluster(false), tls: yield* startCluster(true) }
       const progress = new ProgressBar(2 * rounds * plans.length, (seconds + 1) * 1_000 + warmUp)
+      const measured = Effect.fnUntraced(function*(clusters: Readonly<Record<"plain" | "tls", Target>>) {
       for (const target of [clusters.plain, clusters.tls]) {
         yield* fill(target, first.keys, first.valueBytes)
         const heat = { ...first, operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
@@ -150,6 +151,9 @@ const bench = Command.make(
       })
       const all: Array<ReadonlyArray<Pair>> = []
       for (let i = 0; i < rounds; i++) all.push(yield* Effect.forEach(plans, (plan) => pair(plan, i % 2 === 0)))
+      return all
+      })
+      const all = yield* onOwnCluster(false, (plain) => onOwnCluster(true, (tls) => measured({ plain, tls })))
       progress.close()
 
       if (json) yield* Console.log(JSON.stringify({ machine: machine(), plans, rounds: all }))

@@ -5,29 +5,32 @@ import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
 import * as Memory from "../../examples/actors/Memory.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
-import { startCluster } from "../../src/cli/bench/OwnCluster.ts"
+import { onOwnCluster } from "../../src/cli/bench/OwnCluster.ts"
 import { identityOptions } from "../../src/cli/input/IdentityFlags.ts"
 import { freePorts } from "../../src/cli/launch/FreePorts.ts"
 import * as Postgres from "../../test/cluster/Postgres.ts"
 import type { BackEnd, Target } from "./Points.ts"
 import { State } from "./State.ts"
 
-/** Starts what is behind the back end, empty, for the length of the scope. `tls` is for FlareDB alone. */
-export const start = (backEnd: BackEnd, tls: boolean) =>
+/**
+ * Uses what is behind the back end, which is started for that, empty, and is there as long as the scope. `tls` is for
+ * FlareDB alone.
+ */
+export const on = <A, E, R>(backEnd: BackEnd, tls: boolean, use: (target: Target) => Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
-    if (backEnd === "memory") return { backEnd } satisfies Target
+    if (backEnd === "memory") return yield* use({ backEnd })
     if (backEnd === "flaredb") {
-      const { endpoints, identity, nodes } = yield* startCluster(tls)
-      return {
-        backEnd,
-        endpoints,
-        identity,
-        pids: nodes.map(({ pid = 0 }) => pid),
-        http: nodes.map(({ http }) => http)
-      } satisfies Target
+      return yield* onOwnCluster(tls, ({ endpoints, identity, nodes }) =>
+        use({
+          backEnd,
+          endpoints,
+          identity,
+          pids: nodes.map(({ pid = 0 }) => pid),
+          http: nodes.map(({ http }) => http)
+        }))
     }
     const { database, host, pid, port, username } = yield* Postgres.start
-    return { backEnd, host, port, username, database: yield* database("bench"), pids: [pid] } satisfies Target
+    return yield* use({ backEnd, host, port, username, database: yield* database("bench"), pids: [pid] })
   })
 
 /** What is missing to start it, if anything. */

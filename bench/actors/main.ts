@@ -172,7 +172,7 @@ const bench = Command.make("bench:actors", {
       if (missing !== undefined) return yield* Effect.fail(new Error(missing))
     }
     const turn = (backEnd: BackEnd, round: number) =>
-      Effect.flatMap(BackEnds.start(backEnd, flags.tls), (target: Target) => {
+      BackEnds.on(backEnd, flags.tls, (target: Target) => {
         const plan: Plan = {
           target,
           points: wanted.filter((point) => has(backEnd, point) && round < maxRounds(point)),

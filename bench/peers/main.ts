@@ -12,7 +12,7 @@ import { Command, Flag } from "effect/cli"
 import { measureAll } from "../../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../../src/cli/bench/Claims.ts"
 import type { Result } from "../../src/cli/bench/Measure.ts"
-import { startCluster } from "../../src/cli/bench/OwnCluster.ts"
+import { onOwnCluster } from "../../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../../src/cli/bench/Plan.ts"
 import { usualConnections } from "../../src/cli/bench/Plan.ts"
 import { ProgressBar } from "../../src/cli/bench/ProgressBar.ts"
@@ -89,7 +89,7 @@ const bench = Command.make("bench:peers", {
       })
     }).pipe(Effect.scoped)
     const flaredbRound = Effect.scoped(
-      Effect.flatMap(startCluster(flags.tls), (target) => measureAll(target, plans, flags.heatUp, progress))
+      onOwnCluster(flags.tls, (target) => measureAll(target, plans, flags.heatUp, progress))
     )
 
     const rounds: Array<Round> = []

@@ -4,21 +4,26 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync, spawn } from "node:child_process"
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
-const short = ["--operations", "put", "--clients", "4", "--value-bytes", "64", "--warm-up", "0s", "--heat-up", "0s"]
+const puts = ["--operations", "put", "--clients", "4", "--value-bytes", "64", "--heat-up", "0s"]
+const short = [...puts, "--warm-up", "0s"]
 
-const loadsOf = (pid: number): ReadonlyArray<number> => {
+const childrenOf = (pid: number, command: string): ReadonlyArray<number> => {
   try {
-    return execFileSync("pgrep", ["-P", String(pid), "-f", "bench-load"], { encoding: "utf8" })
+    return execFileSync("pgrep", ["-P", String(pid), "-f", command], { encoding: "utf8" })
       .trim().split("\n").map(Number)
   } catch {
     return []
   }
 }
+
+const loadsOf = (pid: number): ReadonlyArray<number> => childrenOf(pid, "bench-load")
 
 const runs = (pid: number): boolean => {
   try {
@@ -87,6 +92,66 @@ it.live(
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )
+
+const killed = (pid: number | undefined): boolean => pid !== undefined && process.kill(pid, "SIGKILL")
+
+/** What ends under a bench with nodes of its own, which is in `folder`, and what it says then. */
+const ends: ReadonlyArray<{
+  readonly what: string
+  readonly args: ReadonlyArray<string>
+  readonly end: (folder: string, pid: number) => boolean
+  readonly says: RegExp
+}> = [
+  {
+    what: "a node is killed while keys are written",
+    args: ["--keys", "10000000", "--warm-up", "0s"],
+    end: (_, pid) => killed(childrenOf(pid, "start --log-format").at(1)),
+    says: /^flaredb: node \d of the cluster that was started to be measured ended with a signal\n$/
+  },
+  {
+    what: "a node loses its directory while it is measured",
+    args: ["--keys", "100", "--warm-up", "0s", "--seconds", "3600"],
+    end: (folder, pid) => {
+      const [data] = readdirSync(folder).filter((name) => name.startsWith("flaredb-bench-"))
+      if (data === undefined || loadsOf(pid).length === 0) return false
+      rmSync(join(folder, data, "node-2"), { recursive: true })
+      return true
+    },
+    says: /^flaredb: node 2 of the cluster that was .* ended with exit code 1; it said: .*\/node-2.* was removed.*\n$/
+  },
+  {
+    what: "a load is killed while it warms up",
+    args: ["--keys", "100", "--warm-up", "1h"],
+    end: (_, pid) => killed(loadsOf(pid).at(0)),
+    says: /^flaredb: a process of the load ended early; what it said is above\n$/
+  }
+]
+
+for (const { args, end, says, what } of ends) {
+  it.live(
+    `bench with nodes of its own says so when ${what}, and ends`,
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+        const bench = yield* ChildProcess.make(process.execPath, [launcher, "bench", ...puts, ...args], {
+          env: cleanEnv({ TMPDIR: folder }),
+          extendEnv: true,
+          stdin: "ignore"
+        })
+        const text = yield* Effect.forkScoped(Stream.mkString(Stream.decodeText(bench.stderr)))
+        // It says what it measures once its nodes are ready.
+        yield* Stream.runHead(bench.stdout)
+        yield* Effect.repeat(Effect.sync(() => end(folder, bench.pid)), { until: (done) => done, schedule: spaced })
+        // Nodes look for their files once a second.
+        const code = yield* Effect.timeoutOption(bench.exitCode, "30 seconds")
+        assert.strictEqual(code._tag, "Some", "it ends at once")
+        if (code._tag === "Some") assert.strictEqual(Number(code.value), 1)
+        assert.match(yield* Fiber.join(text), says)
+        assert.deepStrictEqual(readdirSync(folder).filter((name) => name !== "node-compile-cache"), [])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    120_000
+  )
+}
 
 it.live(
   "bench that nobody reads any more stops its nodes and removes their folder",

@@ -85,11 +85,15 @@ export const measure = Effect.fnUntraced(function*(plan: Plan, target: Target) {
   const leads = (yield* allCounters(target)).map(({ leads }) => leads)
   const loads = yield* startLoads(plan, leaderFirst(target, leads))
   for (const load of loads) load.begin()
-  yield* Effect.sleep(plan.warmUpMs)
-  const before = yield* look(target)
-  const reports = (yield* Effect.forEach(loads, told, { concurrency: "unbounded" })).map((line) =>
-    JSON.parse(line) as LoadReport
+  // The reports are waited for from the beginning on: a load that ends early is noticed then.
+  const [before, lines] = yield* Effect.all(
+    [
+      Effect.andThen(Effect.sleep(plan.warmUpMs), look(target)),
+      Effect.forEach(loads, told, { concurrency: "unbounded" })
+    ],
+    { concurrency: "unbounded" }
   )
+  const reports = lines.map((line) => JSON.parse(line) as LoadReport)
   const after = yield* look(target)
   return resultOf(plan, before, after, reports)
 }, Effect.scoped)

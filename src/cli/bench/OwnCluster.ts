@@ -7,15 +7,26 @@ import { tmpdir } from "node:os"
 import { filesInFolder } from "../../client/CertificateFiles.ts"
 import type { NodeAddress } from "../../config/NodeAddress.ts"
 import type { IdentityFiles } from "../input/IdentityFlags.ts"
+import type { Failure } from "../output/Failure.ts"
 import { failed, failureOf } from "../output/Failure.ts"
 import { clientFolder, makeCertificates } from "../launch/ClusterCertificates.ts"
 import { freePorts } from "../launch/FreePorts.ts"
-import { startNode } from "../launch/LocalCluster.ts"
+import { NodeEnded, startNode } from "../launch/LocalCluster.ts"
 import type { Target } from "./Target.ts"
 import { newPrefix } from "./RunKeys.ts"
 
-/** A cluster of one's own, with certificates that are made for it when it has `tls`. */
-export const startCluster = Effect.fnUntraced(function*(tls: boolean) {
+/** What the end of a node means for a measurement. Its log goes with its data, so all that it said is in here. */
+const failureAt = (end: unknown): Failure =>
+  end instanceof NodeEnded
+    ? failed(
+      `node ${end.id} of the cluster that was started to be measured ended with ${end.how}${
+        end.why === "" ? "" : `; it said: ${end.why}`
+      }`
+    )
+    : failureOf(end)
+
+/** Starts a cluster, with certificates that are made for it when it has `tls`. `ended` fails once a node has ended. */
+const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const files = yield* FileSystem.FileSystem
   const dataDir = yield* Effect.mapError(
     files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" }),
@@ -29,13 +40,13 @@ export const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const cluster = { clusterId: "bench", nodes, dataDir, tls }
   const certificates = `${dataDir}/certs`
   if (tls) yield* makeCertificates(certificates, cluster)
-  const ended = yield* Queue.unbounded<string>()
+  const ended = yield* Queue.unbounded<NodeEnded>()
   const pids = yield* Effect.forEach(
     nodes,
     ({ id }) => startNode(cluster, id, ended),
     { concurrency: "unbounded" }
   )
-  return {
+  const target: Target = {
     endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
     keyPrefix: "bench/",
     identity: tls ? filesInFolder(clientFolder(certificates)) : {},
@@ -44,8 +55,23 @@ export const startCluster = Effect.fnUntraced(function*(tls: boolean) {
       pid: pids[i],
       ports: [clientPort, peerPort]
     }))
-  } satisfies Target
-}, Effect.mapError(failureOf))
+  }
+  return { target, ended: Effect.flatMap(Queue.take(ended), (end) => Effect.fail(failureAt(end))) }
+}, Effect.mapError(failureAt))
+
+/** A node that stops closes its ports before its process ends: that this fails shows some time before why it does. */
+const endMs = 3_000
+
+/**
+ * Measures a cluster of one's own, which is there as long as the scope. Fails as soon as one of its nodes ends: nothing
+ * that is measured then is worth anything, and its clients would wait for it.
+ */
+export const onOwnCluster = <A, E, R>(tls: boolean, use: (target: Target) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(startCluster(tls), ({ ended, target }) =>
+    use(target).pipe(
+      Effect.catch((error) => Effect.raceFirst(ended, Effect.andThen(Effect.sleep(endMs), Effect.fail(error)))),
+      Effect.raceFirst(ended)
+    ))
 
 /** A cluster that runs already, of which only the network is known. */
 export const runningCluster = (nodes: ReadonlyArray<NodeAddress>, identity: IdentityFiles): Target => ({

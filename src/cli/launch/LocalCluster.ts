@@ -1,5 +1,5 @@
 /** The command that runs a whole cluster on one machine: a process for each node, all gone when this one is. */
-import { Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
+import { Data, Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
 import { certificatesFromFolder } from "../../client/CertificateFiles.ts"
@@ -76,8 +76,24 @@ const startCommand = (options: ClusterOptions, id: number): string => {
   return command.join(" ")
 }
 
-/** Starts a node and gives its process id once it is ready. `ended` learns of its end, whenever that is. */
-export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
+/** The process of a node has ended. */
+export class NodeEnded extends Data.TaggedError("NodeEnded")<{
+  readonly id: number
+  /** "exit code 1" or the like. */
+  readonly how: string
+  /** What it said last; empty when that is nothing but its log. */
+  readonly why: string
+}> {}
+
+/**
+ * Starts a node and gives its process id once it is ready; fails when it ends before. `ended` learns of a later end,
+ * whenever that is.
+ */
+export const startNode = Effect.fnUntraced(function*(
+  options: ClusterOptions,
+  id: number,
+  ended: Queue.Enqueue<NodeEnded>
+) {
   const files = yield* FileSystem.FileSystem
   const handle = yield* ChildProcess.make(process.execPath, [launcher, "start", "--log-format", "json"], {
     env: {
@@ -96,7 +112,7 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
     killSignal: "SIGTERM",
     forceKillAfter: `${stopSeconds} seconds`
   })
-  const ready = yield* Deferred.make<void, Failure>()
+  const ready = yield* Deferred.make<void, NodeEnded>()
   const words = new LastWords()
   const log = handle.stderr.pipe(
     Stream.tap((chunk) => Effect.sync(() => words.take(chunk))),
@@ -115,30 +131,31 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
     // The last line of the log says why, and may still be in the pipe.
     yield* Fiber.await(logged)
     const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
-    const why = words.text()
-    const log = `its log is ${logFile(options, id)}`
+    const end = new NodeEnded({ id, how, why: words.text() })
     // The wait for it to be ready reports its end.
-    const early = yield* Deferred.fail(
-      ready,
-      new Failure({
-        exitCode: exitCodes.failed,
-        line: why === "" ? `node ${id} ended with ${how}; ${log}` : `${why} (node ${id} ended; ${log})`,
-        tag: "Failed",
-        fields: {}
-      })
-    )
-    if (early) return
-    yield* Queue.offer(
-      ended,
-      `node ${id} ended with ${how}; ${log}; start it again with ${startCommand(options, id)}${
-        why === "" ? "" : `\nflaredb: node ${id} said: ${why}`
-      }`
-    )
+    if (!(yield* Deferred.fail(ready, end))) yield* Queue.offer(ended, end)
   })
   yield* Effect.forkScoped(watch)
   yield* Deferred.await(ready)
   return Number(handle.pid)
 })
+
+/** Why the cluster does not start. */
+const startFailure = (options: ClusterOptions, { how, id, why }: NodeEnded): Failure => {
+  const log = `its log is ${logFile(options, id)}`
+  return new Failure({
+    exitCode: exitCodes.failed,
+    line: why === "" ? `node ${id} ended with ${how}; ${log}` : `${why} (node ${id} ended; ${log})`,
+    tag: "Failed",
+    fields: {}
+  })
+}
+
+/** What a node of a running cluster leaves to be said at its end. */
+const endText = (options: ClusterOptions, { how, id, why }: NodeEnded): string =>
+  `node ${id} ended with ${how}; its log is ${logFile(options, id)}; start it again with ${startCommand(options, id)}${
+    why === "" ? "" : `\nflaredb: node ${id} said: ${why}`
+  }`
 
 /** Where to find the cluster, once it has a leader. */
 const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
@@ -205,15 +222,16 @@ const run = Effect.fnUntraced(function*(options: ClusterOptions) {
   yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
   const folder = certificates(options)
   if (folder !== undefined) yield* makeCertificates(folder, options)
-  const ended = yield* Queue.unbounded<string>()
-  yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
-    concurrency: "unbounded",
-    discard: true
-  })
+  const ended = yield* Queue.unbounded<NodeEnded>()
+  const start = (id: number) =>
+    startNode(options, id, ended).pipe(
+      Effect.catchTag("NodeEnded", (end) => Effect.fail(startFailure(options, end))),
+      Effect.mapError(failureOf)
+    )
+  yield* Effect.forEach(options.nodes, ({ id }) => start(id), { concurrency: "unbounded", discard: true })
   yield* Output.lines(yield* describe(options))
   for (let left = options.nodes.length; left > 0; left--) {
-    const message = yield* Queue.take(ended)
-    yield* Output.problem(`flaredb: ${message}`)
+    yield* Output.problem(`flaredb: ${endText(options, yield* Queue.take(ended))}`)
     if (left === 2) {
       yield* Output.problem("flaredb: one node is left; nothing can be written until this command is run again")
     }
