@@ -17,6 +17,7 @@ import type { RecoveredLog } from "./LogStore.ts"
 import type { Family } from "./rocksdb/Operation.ts"
 import { requireUnused } from "./rocksdb/OpenFailure.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
+import type { Replaced } from "./rocksdb/StateFamilies.ts"
 import { otherFamily, readReplaced, recoverState } from "./rocksdb/StateFamilies.ts"
 import { exportOf } from "./rocksdb/WholeFamily.ts"
 import type { StateExport } from "./StateStore.ts"
@@ -33,8 +34,8 @@ export interface Inspection {
   /** The identity of the cluster; `undefined` when none was applied yet. */
   readonly identity: ClusterIdentity | undefined
   readonly activeFamily: Family
-  /** The last entry in the state that the last snapshot replaced; `undefined` when none is kept. */
-  readonly replaced: LogPoint | undefined
+  /** The state that the last snapshot replaced; `undefined` when none is kept. */
+  readonly replaced: Replaced | undefined
   readonly floor: DurableFloor | undefined
   /** Up to `limit` entries from `from` on. */
   readonly entries: (from: LogIndex, limit: number) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
@@ -115,7 +116,9 @@ const readStateOpen = Effect.fnUntraced(function*(path: string, replaced: boolea
   const database = yield* RocksDb
   const marker = yield* markerOf(path)
   const active = yield* recoverState(database, path)
-  const point = replaced ? yield* readReplaced(database, path, active) : active.applied
+  const kept = replaced ? yield* readReplaced(database, path, active) : undefined
+  if (kept?.damage !== undefined) return yield* kept.damage
+  const point = replaced ? kept?.point : active.applied
   if (point === undefined || point.index === 0) {
     return yield* new DataDirRefused({
       path,

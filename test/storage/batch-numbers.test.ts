@@ -1,10 +1,10 @@
 /** A state whose batches are not all there is refused: RocksDB recovers what is left of them without a word. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import { inspect } from "../../src/storage/Inspect.ts"
+import { inspect, readState } from "../../src/storage/Inspect.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import { BatchNumbers, maxBatchesOutside } from "../../src/storage/rocksdb/BatchNumbers.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
@@ -73,6 +73,63 @@ describe("a state in two write-ahead logs", () => {
       assert.strictEqual((yield* start(path, StateStore)).recovered.index, 2)
       yield* start(path, batch(3))
       assert.strictEqual((yield* start(path, StateStore)).recovered.index, 3)
+    }))
+})
+
+/** What kill -9 leaves once a snapshot has replaced the state in batches 1 to 4. */
+const replaced = Effect.gen(function*() {
+  const path = yield* killed
+  const copy = `${path}-replaced`
+  yield* start(
+    path,
+    Effect.gen(function*() {
+      const { import: begin } = yield* StateStore
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { finish, write } = yield* begin
+        yield* write([{ key: Uint8Array.of(1), value: Uint8Array.of(2) }])
+        yield* finish(point(9))
+      }))
+      copyCrashImage(path, copy)
+    })
+  )
+  return copy
+})
+
+const saveReplaced = (path: string) => readState(path, true, (state) => Effect.succeed(state.point.index))
+
+describe("a state that a snapshot replaced", () => {
+  it.live("can be gone back to", () =>
+    Effect.gen(function*() {
+      const path = yield* replaced
+      assert.strictEqual(yield* saveReplaced(path), 4)
+      const found = yield* inspect(path, ({ replaced }) => Effect.succeed(replaced))
+      assert.deepStrictEqual(found, { point: point(4), damage: undefined })
+    }))
+
+  it.live("is no state to go back to when a batch of it is missing, and the node starts all the same", () =>
+    Effect.gen(function*() {
+      const path = yield* replaced
+      // The row of the batch in the place of the batch: a start has written what was left of the logs into tables.
+      const row = Uint8Array.of(0, 2, 0, 0, 0, 0, 0, 0, 0, 2)
+      yield* RocksDb.use((database) => database.write("state_a", [{ _tag: "Delete", key: row }], "durable")).pipe(
+        Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false })))
+      )
+      const gap = /state_a: batch 2 of 1 to 4 is missing: a write-ahead log of RocksDB was removed or cut/
+      const refused = yield* Effect.flip(saveReplaced(path))
+      assert.strictEqual(refused._tag, "StorageCorruption")
+      assert.match(refused.message, gap)
+      const found = yield* inspect(path, ({ applied, replaced }) => Effect.succeed({ applied, replaced }))
+      assert.deepStrictEqual([found.applied, found.replaced?.point], [point(9), point(4)])
+      assert.match(found.replaced?.damage?.message ?? "", gap)
+      const said: Array<string> = []
+      const log = Logger.make(({ message }) => said.push(String(message)))
+      yield* Effect.provide(
+        start(path, StateStore.use((state) => Effect.succeed(assert.strictEqual(state.recovered.index, 9)))),
+        Logger.layer([log])
+      )
+      assert.match(said.join("\n"), /the replaced state through 4 is not whole, and no backup of it can be taken: /)
+      // It is kept: nothing else may have as much of it.
+      assert.strictEqual((yield* inspect(path, ({ replaced }) => Effect.succeed(replaced)))?.point.index, 4)
     }))
 })
 

@@ -1,7 +1,7 @@
 /** The bytes of segments, and what a start makes of files that are missing, cut, torn, changed, or back again. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync, rmSync, statSync, truncateSync } from "node:fs"
+import { cpSync, existsSync, renameSync, rmSync, statSync, truncateSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import { CodecError } from "../../src/bytes/CodecError.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
@@ -474,5 +474,33 @@ describe("a log in segments", () => {
     assert.isFalse(existsSync(segmentPath(folder, 1)))
     assert.isAtMost(segmentsIn(folder).length, 2)
     await log.close()
+  })
+
+  inFolder("misses a segment that is gone, and one in whose place is a copy, however many there are", async (folder) => {
+    const log = await openSegments(folder, { segmentBytes: 100 })
+    for (let index = 1; index <= 200; index++) await log.append([sampleEntry(index, 1)])
+    const names = segmentsIn(folder)
+    assert.isAbove(names.length, 130)
+    /** Within four looks, each of which takes one second in a node. */
+    const missing = () => [1, 2, 3, 4].map(() => log.missing()).find((name) => name !== undefined)
+    assert.isUndefined(missing())
+    for (const sequence of [1, 70, 140]) {
+      const path = segmentPath(folder, sequence)
+      const [copy, away] = [`${path}.copy`, `${path}.away`]
+      cpSync(path, copy)
+      renameSync(path, away)
+      assert.strictEqual(log.missing(), segmentFile(sequence))
+      renameSync(copy, path)
+      assert.strictEqual(missing(), segmentFile(sequence))
+      renameSync(away, path)
+      assert.isUndefined(missing())
+    }
+    await log.close()
+    // What a start has found is compared, too.
+    const again = await openSegments(folder, { segmentBytes: 100 })
+    cpSync(segmentPath(folder, 3), `${segmentPath(folder, 3)}.copy`)
+    renameSync(`${segmentPath(folder, 3)}.copy`, segmentPath(folder, 3))
+    assert.strictEqual(again.missing(), segmentFile(3))
+    await again.close()
   })
 })

@@ -38,12 +38,16 @@ const summary = (found: Inspection) => {
     applied,
     durableFloor: floor ?? null,
     activeFamily,
-    replaced: replaced ?? null
+    replaced: replaced?.point ?? null,
+    replacedDamage: replaced?.damage?.detail ?? null
   }
 }
 
+const useOfReplaced = (damage: string | null): string =>
+  damage === null ? "see flaredb backup --replaced" : `not whole: ${damage}`
+
 const text = (found: Inspection): string => {
-  const { applied, durableFloor, replaced, ...rest } = summary(found)
+  const { applied, durableFloor, replaced, replacedDamage, ...rest } = summary(found)
   return table([
     ["directory", rest.path],
     ["cluster", rest.clusterId],
@@ -53,7 +57,7 @@ const text = (found: Inspection): string => {
     ["log", rest.lastIndex < rest.firstIndex ? "empty" : `${rest.firstIndex} to ${rest.lastIndex}`],
     ["committed", `at least ${rest.commit}`],
     ["applied", `${point(applied)}, in ${rest.activeFamily}`],
-    ["replaced state", replaced === null ? "none kept" : `${point(replaced)}; see flaredb backup --replaced`],
+    ["replaced state", replaced === null ? "none kept" : `${point(replaced)}; ${useOfReplaced(replacedDamage)}`],
     ["durable floor", durableFloor === null ? "none written yet" : point(durableFloor)]
   ])
 }

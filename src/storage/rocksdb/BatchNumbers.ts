@@ -80,10 +80,10 @@ export const recoverBatches = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<BatchNumbers, StorageError> {
   const corrupt = (detail: string) => new StorageCorruption({ path, detail: `${family}: ${detail}`, safe: "the log" })
-  const numbers: Array<number> = []
+  const numbers = new Set<number>()
   let newest: Row | undefined
   yield* reader.scan(family, rows, (row) => {
-    numbers.push(numberOf(row))
+    numbers.add(numberOf(row))
     newest = row
     return true
   })
@@ -91,8 +91,8 @@ export const recoverBatches = Effect.fnUntraced(function*(
   const record = decode(newest.value)
   if (record instanceof CodecError) return yield* corrupt(record.message)
   const last = numberOf(newest)
-  for (let number = record.first, at = numbers.length - 1 - last + record.first; number <= last; number++, at++) {
-    if (numbers[at] === number) continue
+  for (let number = record.first; number <= last; number++) {
+    if (numbers.has(number)) continue
     return yield* corrupt(
       `batch ${number} of ${record.first} to ${last} is missing: a write-ahead log of RocksDB was removed or cut`
     )

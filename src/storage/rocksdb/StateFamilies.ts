@@ -49,19 +49,39 @@ export const recoverState = Effect.fnUntraced(function*(reader: Reader, path: st
 /** The family that is not active. */
 export const otherFamily = (family: Family): Family => family === "state_a" ? "state_b" : "state_a"
 
+/** A state that a snapshot replaced, and that is kept to go back to. */
+export interface Replaced {
+  /** Its applied point. */
+  readonly point: LogPoint
+  /** What of it is missing, if anything is: then there is no going back to it. */
+  readonly damage: StorageCorruption | undefined
+}
+
+/** What of a family is missing, if anything is. */
+const damageIn = (
+  reader: Reader,
+  family: Family,
+  path: string
+): Effect.Effect<StorageCorruption | undefined, StorageError> =>
+  Effect.as(recoverBatches(reader, family, path), undefined).pipe(
+    Effect.catchTag("StorageCorruption", (damage) => Effect.succeed(damage))
+  )
+
 /**
- * The applied point of a whole state in the inactive family that the active one replaced. A state there that is ahead
- * was about to be installed, and is none.
+ * The state in the inactive family that the active one replaced. A state there that is ahead was about to be installed,
+ * and is none.
  */
 export const readReplaced = (
   reader: Reader,
   path: string,
   { applied, family, installed }: Effect.Success<ReturnType<typeof recoverState>>
-): Effect.Effect<LogPoint | undefined, StorageError> =>
+): Effect.Effect<Replaced | undefined, StorageError> =>
   readApplied(reader, otherFamily(family), path).pipe(
     Effect.catchTag("StorageCorruption", () => Effect.succeed(origin)),
-    Effect.map((point) =>
-      installed === undefined || point.index === 0 || point.index > applied.index ? undefined : point
+    Effect.flatMap((point) =>
+      installed === undefined || point.index === 0 || point.index > applied.index
+        ? Effect.succeed(undefined)
+        : Effect.map(damageIn(reader, otherFamily(family), path), (damage) => ({ point, damage }))
     )
   )
 

@@ -16,6 +16,7 @@ import type { StorageError } from "../StorageError.ts"
 import { BatchNumbers } from "./BatchNumbers.ts"
 import type { Family, Operation } from "./Operation.ts"
 import type { RocksDb } from "./RocksDb.ts"
+import type { Replaced } from "./StateFamilies.ts"
 import { checkChange, otherFamily, putApplied, readApplied, wholeFamily } from "./StateFamilies.ts"
 import { countRows } from "./WholeFamily.ts"
 
@@ -54,6 +55,8 @@ export class StateImports {
   private activeFamily: Family
   /** The applied point of the state that the active one took the place of, as long as it is there. */
   private replacedPoint: LogPoint | undefined
+  /** What of it a start has found to be missing. */
+  private readonly foundDamage: StorageError | undefined
   /** The numbers of the batches in the family that holds the state. */
   private numbers: BatchNumbers
 
@@ -61,13 +64,14 @@ export class StateImports {
     database: RocksDb["Service"],
     active: Family,
     batches: BatchNumbers,
-    replaced: LogPoint | undefined,
+    replaced: Replaced | undefined,
     onReplacedBytes: (bytes: number) => void
   ) {
     this.database = database
     this.activeFamily = active
     this.numbers = batches
-    this.replacedPoint = replaced
+    this.replacedPoint = replaced?.point
+    this.foundDamage = replaced?.damage
     this.onReplacedBytes = onReplacedBytes
   }
 
@@ -91,9 +95,15 @@ export class StateImports {
 
   /** Discards what an import that did not finish has left, or says that a replaced state is there. */
   readonly recover: Effect.Effect<void, StorageError> = Effect.gen({ self: this }, function*() {
-    const { replacedPoint } = this
+    const { foundDamage, replacedPoint } = this
     if (replacedPoint !== undefined) {
       const bytes = yield* this.measure
+      if (foundDamage !== undefined) {
+        return yield* Effect.logWarning(
+          `the replaced state through ${replacedPoint.index} is not whole, and no backup of it can be taken: ` +
+            `${foundDamage.message}`
+        )
+      }
       yield* Effect.logInfo(`keeps the replaced state through ${replacedPoint.index} until the next snapshot comes`)
         .pipe(Effect.annotateLogs({ bytes }))
       return

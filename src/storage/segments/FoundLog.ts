@@ -14,6 +14,7 @@ import type { RecordFields } from "../../protocol/EntryRecord.ts"
 import { decodeFields } from "../../protocol/EntryRecord.ts"
 import type { LogPoint } from "../../raft/Types.ts"
 import { LogIndex, minIndex } from "../../raft/Types.ts"
+import type { FileIdentity } from "../FileIdentity.ts"
 import { LogCheck } from "../LogCheck.ts"
 import type { LogRecords } from "../LogRecords.ts"
 import { Segment } from "./Segment.ts"
@@ -52,17 +53,17 @@ const headersIn = (folder: string): Array<Header> =>
 class WholeFiles {
   private memory = Buffer.alloc(0)
 
-  /** What is in a file. Good until the next call. */
-  async read(path: string): Promise<Uint8Array> {
+  /** What is in a file, and which file it is. Good until the next call. */
+  async read(path: string): Promise<{ readonly bytes: Uint8Array; readonly identity: FileIdentity }> {
     const file = await open(path, "r")
     try {
-      const { size } = await file.stat()
+      const { dev, ino, size } = await file.stat()
       if (size > this.memory.byteLength) this.memory = Buffer.allocUnsafeSlow(size)
       let end = 0
       for (let bytesRead = -1; end < size && bytesRead !== 0; end += bytesRead) {
         ;({ bytesRead } = await file.read(this.memory, end, size - end, end))
       }
-      return this.memory.subarray(0, end)
+      return { bytes: this.memory.subarray(0, end), identity: { dev, ino } }
     } finally {
       await file.close()
     }
@@ -155,8 +156,8 @@ export const findLog = async (
     const problem = check.problem === undefined ? gap(header, check) : undefined
     if (problem !== undefined) check.takes(new CodecError(problem), 0)
     if (check.problem !== undefined || !isPoint(header.base)) break
-    const segment = new Segment(header.sequence, header.base)
-    const bytes = await files.read(join(folder, segmentFile(header.sequence)))
+    const { bytes, identity } = await files.read(join(folder, segmentFile(header.sequence)))
+    const segment = new Segment(header.sequence, header.base, identity)
     walk(bytes, segment, end, compacted.index, check)
     segment.seal()
     segments.push(segment)

@@ -1,6 +1,7 @@
 /** One segment as memory knows it: which entries it holds, and where each of them lies. */
 import type { LogPoint } from "../../raft/Types.ts"
 import { LogIndex, minIndex } from "../../raft/Types.ts"
+import type { FileIdentity } from "../FileIdentity.ts"
 import { headerBytes } from "./SegmentFormat.ts"
 
 /** Offsets that a new segment has room for. */
@@ -10,6 +11,8 @@ export class Segment {
   readonly sequence: number
   /** The entry that the first one follows. */
   readonly base: LogPoint
+  /** The file that holds it: another one of its name may hold anything. */
+  readonly identity: FileIdentity
   /** Where each entry begins, with its length: four bytes of memory for each. */
   private offsets = new Uint32Array(firstOffsets)
   private added = 0
@@ -18,9 +21,10 @@ export class Segment {
   /** What is behind it does not count. */
   private limit = LogIndex(Number.MAX_SAFE_INTEGER)
 
-  constructor(sequence: number, base: LogPoint) {
+  constructor(sequence: number, base: LogPoint, identity: FileIdentity) {
     this.sequence = sequence
     this.base = base
+    this.identity = identity
   }
 
   /** The last entry that counts; the base when none does. */

@@ -15,6 +15,7 @@ import { encodeEntries } from "../../protocol/EntryRecord.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
 import { addIndex } from "../../raft/Types.ts"
+import { isAt } from "../FileIdentity.ts"
 import { partialPath, syncFolderAsync } from "../Folder.ts"
 import { StorageCorruption } from "../StorageError.ts"
 import type { EmptyFile } from "./EmptyFile.ts"
@@ -52,6 +53,9 @@ export interface SegmentLogOptions {
 /** Bytes of entries that are in memory at a time while a segment is written once more, or one entry. */
 const rewriteBytes = 4 * 1024 * 1024
 
+/** Files that are compared with what they were at a time, so that a long log costs its thread no time. */
+const filesLookedAt = 64
+
 const syncFile = async (path: string): Promise<void> => {
   const file = await open(path, "r")
   try {
@@ -80,6 +84,8 @@ export class SegmentLog {
   private next: Promise<EmptyFile> | undefined
   /** The end of the log is in no header yet, and not where the last segment ends. */
   private truncated = false
+  /** Segments before this one were compared with their files since the look began with the first. */
+  private lookedAt = 0
 
   /** `last` is the last entry of the log, or what it follows where it has none. */
   constructor(
@@ -186,12 +192,14 @@ export class SegmentLog {
     }
   }
 
-  /** What of it is needed and gone. */
+  /** What of it is needed and gone, or another file by now: all names are looked at, and some of the files in turn. */
   missing(): string | undefined {
-    const needed = this.segments.map(({ sequence }) => segmentFile(sequence))
+    const { options: { folder }, segments } = this
     try {
-      const names = new Set(readdirSync(this.options.folder))
-      return needed.find((name) => !names.has(name))
+      const names = new Set(readdirSync(folder))
+      const gone = segments.find(({ sequence }) => !names.has(segmentFile(sequence))) ??
+        this.nextToLookAt().find(({ identity, sequence }) => !isAt(join(folder, segmentFile(sequence)), identity))
+      return gone === undefined ? undefined : segmentFile(gone.sequence)
     } catch (error) {
       if (isMissing(error)) return "the directory itself"
       throw error
@@ -215,6 +223,13 @@ export class SegmentLog {
     this.writer = undefined
     this.next?.then(({ descriptor }) => closeSync(descriptor), this.options.failed)
     this.next = undefined
+  }
+
+  /** Some of the segments, and those behind them the next time. */
+  private nextToLookAt(): ReadonlyArray<Segment> {
+    const begin = this.lookedAt < this.segments.length ? this.lookedAt : 0
+    this.lookedAt = begin + filesLookedAt
+    return this.segments.slice(begin, this.lookedAt)
   }
 
   private async appendOnPool(entries: ReadonlyArray<Entry>): Promise<void> {
@@ -256,8 +271,8 @@ export class SegmentLog {
     const sequence = this.nextSequence
     this.nextSequence += 1
     const path = join(folder, segmentFile(sequence))
-    const segment = new Segment(sequence, old.base)
     const file = await makeEmptyFile(folder, partialPath(path), sequence, Math.max(segmentBytes, old.size))
+    const segment = new Segment(sequence, old.base, file.identity)
     const writer = new SegmentWriter(file, segment, syncs)
     await writer.writeHeader()
     for (let next = addIndex(old.base.index, 1); next <= old.last; next = addIndex(segment.last, 1)) {
@@ -298,7 +313,7 @@ export class SegmentLog {
   private async beginSegment(): Promise<SegmentWriter> {
     const file = await (this.next ?? this.makeNext())
     this.next = undefined
-    const segment = new Segment(file.sequence, this.last)
+    const segment = new Segment(file.sequence, this.last, file.identity)
     const writer = new SegmentWriter(file, segment, this.options.syncs)
     await writer.writeHeader()
     this.files.add(file.sequence)
