@@ -42,7 +42,7 @@ const changeMemory = ({ key, previous, record }: Change): number =>
 /** About how much memory a revision takes. */
 export const revisionMemory = ({ changes }: Revision): number => {
   let bytes = 32
-  for (const change of changes) bytes += changeMemory(change)
+  for (let i = 0; i < changes.length; i++) bytes += changeMemory(changes[i] as Change)
   return bytes
 }
 

@@ -4,11 +4,12 @@
  * next to nothing.
  */
 import { Deferred, Exit } from "effect"
-import type { Revision } from "./model/History.ts"
+import type { Change, Revision } from "./model/History.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
-import { byteText, compareBytes } from "../bytes/Bytes.ts"
+import { compareBytes } from "../bytes/Bytes.ts"
 import { prefixRange, successor } from "../bytes/KeyRange.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
+import { beginsWith, emptyHash, hashOf, hashOn } from "./model/KeyTable.ts"
 
 /** The waiters for the same ranges, and where they are found. */
 interface Seat {
@@ -17,8 +18,54 @@ interface Seat {
   readonly waiters: Set<Waiter>
 }
 
-/** Seats by the key or prefix that is waited for. */
-type Places = Map<string, Set<Seat>>
+/** The seats of those who wait for one key or one prefix. */
+interface Place {
+  readonly name: Uint8Array
+  readonly seats: Set<Seat>
+  /** Another one whose name has the same hash. */
+  next: Place | undefined
+}
+
+/** Places by their names. What is looked up is not made a text: each change is, for every length of a prefix. */
+class Places {
+  private readonly byHash = new Map<number, Place>()
+
+  get isEmpty(): boolean {
+    return this.byHash.size === 0
+  }
+
+  /** The place of the first `length` bytes of a key, whose hash is `hash`. */
+  find(key: Uint8Array, length: number, hash: number): Place | undefined {
+    let place = this.byHash.get(hash)
+    while (place !== undefined && !beginsWith(key, length, place.name)) place = place.next
+    return place
+  }
+
+  /** The place of a name, which is made when there is none. */
+  take(name: Uint8Array): Place {
+    const hash = hashOf(name)
+    const known = this.find(name, name.length, hash)
+    if (known !== undefined) return known
+    const place: Place = { name, seats: new Set(), next: this.byHash.get(hash) }
+    this.byHash.set(hash, place)
+    return place
+  }
+
+  /** Takes a seat away from where a name has its place; `true` when no place is left there. */
+  leave(name: Uint8Array, seat: Seat): boolean {
+    const hash = hashOf(name)
+    const place = this.find(name, name.length, hash)
+    if (place === undefined || !place.seats.delete(seat) || place.seats.size > 0) return false
+    const first = this.byHash.get(hash) as Place
+    if (first !== place) {
+      let before = first
+      while (before.next !== place) before = before.next as Place
+      before.next = place.next
+    } else if (place.next === undefined) this.byHash.delete(hash)
+    else this.byHash.set(hash, place.next)
+    return true
+  }
+}
 
 /**
  * Most ranges of seats without a waiter, unless more are waited for. A watch waits again as soon as it has sent a
@@ -30,7 +77,7 @@ const maxEmptyRanges = 1_024
 interface Spot {
   readonly kind: "key" | "prefix" | "other"
   /** The key or the prefix. */
-  readonly name: string
+  readonly name: Uint8Array
 }
 
 const isSingleKey = ({ gte, lt }: KeyRange): boolean => compareBytes(successor(gte), lt) === 0
@@ -39,10 +86,10 @@ const isPrefix = ({ gte, lt }: KeyRange): boolean => compareBytes(prefixRange(gt
 
 const spotOf = (range: KeyRange): Spot =>
   isSingleKey(range)
-    ? { kind: "key", name: byteText(range.gte) }
+    ? { kind: "key", name: range.gte }
     : isPrefix(range)
-    ? { kind: "prefix", name: byteText(range.gte) }
-    : { kind: "other", name: "" }
+    ? { kind: "prefix", name: range.gte }
+    : { kind: "other", name: range.gte }
 
 export class Waiter {
   readonly ranges: KeyRanges
@@ -68,9 +115,12 @@ export class FeedWaiters {
   private readonly empty = new Set<Seat>()
   private emptyRanges = 0
   private takenRanges = 0
-  private readonly byKey: Places = new Map()
-  /** By the length of the prefix. */
-  private readonly byPrefix = new Map<number, Places>()
+  private readonly byKey = new Places()
+  private readonly byPrefix = new Places()
+  /** How many places of prefixes there are of each length. */
+  private readonly lengths = new Map<number, number>()
+  /** Those lengths, the shortest first. Replaced when they change: wakes may change them. */
+  private sortedLengths: ReadonlyArray<number> = []
   private readonly others = new Set<Seat>()
   private count = 0
 
@@ -121,11 +171,14 @@ export class FeedWaiters {
   private place(ranges: KeyRanges): Seat {
     const seat: Seat = { ranges, spots: ranges.all.map(spotOf), waiters: new Set() }
     this.seats.set(ranges, seat)
-    for (const spot of seat.spots) {
-      const places = this.placesOf(spot)
-      const place = places === undefined ? this.others : places.get(spot.name) ?? new Set()
-      places?.set(spot.name, place)
-      place.add(seat)
+    for (const { kind, name } of seat.spots) {
+      if (kind === "other") {
+        this.others.add(seat)
+        continue
+      }
+      const { seats } = (kind === "key" ? this.byKey : this.byPrefix).take(name)
+      if (kind === "prefix" && seats.size === 0) this.countLength(name.length, 1)
+      seats.add(seat)
     }
     return seat
   }
@@ -133,13 +186,17 @@ export class FeedWaiters {
   private displace(seat: Seat): void {
     this.seats.delete(seat.ranges)
     for (const { kind, name } of seat.spots) {
-      const places = kind === "other" ? undefined : kind === "key" ? this.byKey : this.byPrefix.get(name.length)
-      const place = places === undefined ? this.others : places.get(name)
-      place?.delete(seat)
-      if (places === undefined || (place?.size ?? 0) > 0) continue
-      places.delete(name)
-      if (kind === "prefix" && places.size === 0) this.byPrefix.delete(name.length)
+      if (kind === "other") this.others.delete(seat)
+      else if (kind === "key") this.byKey.leave(name, seat)
+      else if (this.byPrefix.leave(name, seat)) this.countLength(name.length, -1)
     }
+  }
+
+  private countLength(length: number, more: number): void {
+    const before = this.lengths.get(length) ?? 0
+    if (before + more === 0) this.lengths.delete(length)
+    else this.lengths.set(length, before + more)
+    if (before === 0 || before + more === 0) this.sortedLengths = [...this.lengths.keys()].sort((a, b) => a - b)
   }
 
   /** Has a waiter look at once: nothing before `from` is in its ranges. */
@@ -150,15 +207,30 @@ export class FeedWaiters {
   /** Wakes those whom these revisions concern. */
   wake(revisions: ReadonlyArray<Revision>): void {
     for (const { changes, revision } of revisions) {
-      for (const { key } of changes) {
+      // Without an iterator, which is an object for each change until this is compiled.
+      for (let i = 0; i < changes.length; i++) {
         if (this.count === 0) return
-        if (this.byKey.size > 0) this.notify(this.byKey.get(byteText(key)), revision)
-        for (const [length, places] of this.byPrefix) {
-          if (length <= key.byteLength) this.notify(places.get(byteText(key.subarray(0, length))), revision)
-        }
-        for (const seat of this.others) if (seat.ranges.contains(key)) this.rouseSeat(seat, revision)
+        this.notifyOf((changes[i] as Change).key, revision)
       }
     }
+  }
+
+  private notifyOf(key: Uint8Array, revision: number): void {
+    let hash = emptyHash
+    let hashed = 0
+    const { sortedLengths } = this
+    for (let i = 0; i < sortedLengths.length; i++) {
+      const length = sortedLengths[i] as number
+      if (length > key.length) break
+      hash = hashOn(hash, key, hashed, length)
+      hashed = length
+      this.notify(this.byPrefix.find(key, length, hash), revision)
+    }
+    if (!this.byKey.isEmpty) {
+      this.notify(this.byKey.find(key, key.length, hashOn(hash, key, hashed, key.length)), revision)
+    }
+    if (this.others.size === 0) return
+    for (const seat of this.others) if (seat.ranges.contains(key)) this.rouseSeat(seat, revision)
   }
 
   /** Wakes everybody: what happened from `from` on is not known here. */
@@ -168,9 +240,9 @@ export class FeedWaiters {
     }
   }
 
-  private notify(seats: Iterable<Seat> | undefined, revision: number): void {
-    if (seats === undefined) return
-    for (const seat of seats) this.rouseSeat(seat, revision)
+  private notify(place: Place | undefined, revision: number): void {
+    if (place === undefined) return
+    for (const seat of place.seats) this.rouseSeat(seat, revision)
   }
 
   private rouseSeat({ waiters }: Seat, revision: number): void {
@@ -185,13 +257,5 @@ export class FeedWaiters {
     this.remove(waiter)
     waiter.from = from
     Deferred.doneUnsafe(waiter.woken, Exit.void)
-  }
-
-  private placesOf({ kind, name }: Spot): Places | undefined {
-    if (kind === "key") return this.byKey
-    if (kind === "other") return undefined
-    const places = this.byPrefix.get(name.length) ?? new Map()
-    this.byPrefix.set(name.length, places)
-    return places
   }
 }

@@ -15,8 +15,8 @@ import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
 import { levelOf } from "./model/CommandLevel.ts"
 import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
 import type { WriteSetEntry } from "./model/WriteSet.ts"
+import { storedKey } from "./model/WriteSet.ts"
 import { decodeRecord } from "./model/KeyRecord.ts"
-import { recordKey } from "./model/Keyspace.ts"
 import { maxKeptReplyBytes, maxLeases, maxTtlMs, problem } from "./model/Limits.ts"
 import type { State } from "./model/State.ts"
 import type { Entry } from "../raft/Types.ts"
@@ -69,7 +69,7 @@ const commandOf = (entry: Entry): DecodedCommand | undefined => {
 const loadKeys = (view: StateView, keyEntries: ReadonlyArray<WriteSetEntry>): Effect.Effect<void, StorageError> =>
   keyEntries.length === 0
     ? Effect.void
-    : Effect.flatMap(view.getMany(keyEntries.map(({ key }) => recordKey(key))), (values) => {
+    : Effect.flatMap(view.getMany(keyEntries.map(storedKey)), (values) => {
       for (let i = 0; i < keyEntries.length; i++) {
         const value = values[i]
         if (value === undefined) continue

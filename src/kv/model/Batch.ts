@@ -9,7 +9,7 @@ import { encodeRole } from "./access/Role.ts"
 import type { User } from "./access/User.ts"
 import { encodeUser } from "./access/User.ts"
 import type { WriteSetEntry } from "./WriteSet.ts"
-import { WriteSet } from "./WriteSet.ts"
+import { storedKey, WriteSet } from "./WriteSet.ts"
 import type { StoreMetadata } from "./StoreMetadata.ts"
 import { encodeMetadata } from "./StoreMetadata.ts"
 import type { Change, Revision } from "./History.ts"
@@ -21,7 +21,6 @@ import {
   leaseKey,
   leaseKeyKey,
   metadataKey,
-  recordKey,
   replyBlockKey,
   replyKey,
   roleKey,
@@ -163,7 +162,7 @@ export class Batch {
     if (this.changing === undefined) throw new Error("a key was changed outside of a revision")
     const { key, record: previous, withoutValue } = entry
     const previousRevision = previous?.modRevision ?? 0
-    const change = { key, record, previousRevision, previous: withoutValue === true ? undefined : previous }
+    const change = { key, record, previousRevision, previous: withoutValue ? undefined : previous }
     if (this.changing === nothingYet) this.changing = [change]
     else this.changing.push(change)
     if (this.undo !== undefined) {
@@ -315,13 +314,15 @@ export class Batch {
     for (const block of this.history) {
       if (firstKept === undefined || block.first >= firstKept.first) changes.push({ _tag: "Put", ...block.row })
     }
-    for (const { changed, key, record } of this.writeSet.all) {
-      if (!changed) continue
-      const stored = recordKey(key)
+    const { all } = this.writeSet
+    for (let i = 0; i < all.length; i++) {
+      const entry = all[i] as WriteSetEntry
+      if (!entry.changed) continue
+      const { record } = entry
       changes.push(
         record === undefined
-          ? { _tag: "Delete", key: stored }
-          : { _tag: "Put", key: stored, value: encodeRecord(record) }
+          ? { _tag: "Delete", key: storedKey(entry) }
+          : { _tag: "Put", key: storedKey(entry), value: encodeRecord(record) }
       )
     }
     for (const session of this.changedSessions) {

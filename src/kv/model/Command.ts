@@ -261,7 +261,7 @@ export const encodeCommand = (command: Command, commandId: CommandId = noSession
     case "Delete":
       return header(command, commandId, 2 + command.key.byteLength).short(command.key).bytes
     case "Transact":
-      return writeTransaction(header(command, commandId, 512), command.transaction).bytes
+      return writeTransaction((bytes) => header(command, commandId, bytes), command.transaction).bytes
     case "GrantLease":
       return header(command, commandId, 8).u64(command.ttlMs).raw(text(command.caller ?? "")).bytes
     case "OpenSession":

@@ -69,13 +69,13 @@ const readEach = (reader: Reader, read: (reader: Reader) => Change | undefined):
 /** Bytes that {@link writeChanges} takes. */
 export const changesBytes = (changes: ReadonlyArray<Change>): number => {
   let size = 4
-  for (const change of changes) size += changeBytes(change)
+  for (let i = 0; i < changes.length; i++) size += changeBytes(changes[i] as Change)
   return size
 }
 
 export const writeChanges = (writer: Writer, changes: ReadonlyArray<Change>): void => {
   writer.u32(changes.length)
-  for (const change of changes) writeChange(writer, change)
+  for (let i = 0; i < changes.length; i++) writeChange(writer, changes[i] as Change)
 }
 
 /** The inverse of {@link writeChanges}; keys and values are views. `undefined` when the bytes are none. */

@@ -159,7 +159,7 @@ export const encodeQuery = (query: Query): Uint8Array => {
       return writer(4 + query.range.gte.byteLength + query.range.lt.byteLength)
         .short(query.range.gte).short(query.range.lt).bytes
     case "Transact":
-      return writeTransaction(writer(256), query.transaction).bytes
+      return writeTransaction(writer, query.transaction).bytes
     case "Leases":
       return writer(0).bytes
     case "LeaseKeys":

@@ -102,8 +102,11 @@ export const encodeReply = (
     case "DeleteReply":
       return header(tag, revision, 1).u8(reply.deleted ? 1 : 0).bytes
     case "TransactionReply": {
-      const writer = header(tag, revision, 256).u8(reply.succeeded ? 1 : 0).u16(reply.results.length)
-      for (const result of reply.results) writeResult(writer, result)
+      const { results } = reply
+      // Most operations write, and what they are answered has at most so many bytes.
+      const writer = header(tag, revision, 3 + putResultBytes * results.length)
+        .u8(reply.succeeded ? 1 : 0).u16(results.length)
+      for (let i = 0; i < results.length; i++) writeResult(writer, results[i] as OperationResult)
       return writer.bytes
     }
     case "DigestReply":
@@ -152,6 +155,9 @@ export const encodeReply = (
     }
   }
 }
+
+/** Bytes of what a put of a transaction is answered. */
+const putResultBytes = 17
 
 const writeResult = (writer: Writer, result: OperationResult): void => {
   writer.u8(resultTags[result._tag])

@@ -12,12 +12,13 @@
  *   Range       flags u8 · limit u32 · gte u16+ · lt u16+
  * ```
  */
-import { byteText, compareBytes } from "../../bytes/Bytes.ts"
+import { compareBytes } from "../../bytes/Bytes.ts"
 import type { Reader, Writer } from "../../bytes/Binary.ts"
 import type { KeyRange } from "../../bytes/KeyRange.ts"
 import { rangeProblem } from "./KeyRange.ts"
 import { contains, overlaps } from "../../bytes/KeyRange.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
+import { DistinctKeys } from "./KeyTable.ts"
 import type { Problem } from "./Limits.ts"
 import {
   countProblem,
@@ -143,15 +144,22 @@ export const onlyReads = (transaction: Transaction): boolean =>
 export const onlySingleKeys = ({ failure, success }: Transaction): boolean =>
   !success.some(isRange) && !failure.some(isRange)
 
-const isRange = (operation: Operation): boolean => operation._tag === "Range" || operation._tag === "DeleteRange"
+const isRange = (operation: Operation): operation is RangeOperation | DeleteRangeOperation =>
+  operation._tag === "Range" || operation._tag === "DeleteRange"
 
 /** The single keys that a transaction may touch. */
 export const touchedKeys = (transaction: Transaction): ReadonlyArray<Uint8Array> => {
   const keys = transaction.compares.map(({ key }) => key)
-  for (const operation of [...transaction.success, ...transaction.failure]) {
-    if ("key" in operation) keys.push(operation.key)
-  }
+  addKeys(transaction.success, keys)
+  addKeys(transaction.failure, keys)
   return keys
+}
+
+const addKeys = (operations: ReadonlyArray<Operation>, keys: Array<Uint8Array>): void => {
+  for (let i = 0; i < operations.length; i++) {
+    const operation = operations[i] as Operation
+    if (!isRange(operation)) keys.push(operation.key)
+  }
 }
 
 /** Whether a compare holds for what is there. */
@@ -240,31 +248,59 @@ const operationProblem = (operation: Operation): Problem | undefined => {
 
 /** A transaction takes one revision, and a key has one change in a revision: two writes of one key have no meaning. */
 const repeatedWrite = (operations: ReadonlyArray<Operation>, list: string): Problem | undefined => {
-  const keys = new Map<string, Uint8Array>()
-  const ranges: Array<KeyRange> = []
+  if (operations.length < 2) return undefined
+  writtenKeys.begin(operations.length)
+  let ranges: Array<KeyRange> | undefined
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag === "DeleteRange") {
       const { range } = operation
-      if (ranges.some((other) => overlaps(other, range)) || [...keys.values()].some((key) => contains(range, key))) {
+      const before = operations.slice(0, i)
+      if (ranges?.some((other) => overlaps(other, range)) === true || before.some((one) => writesIn(range, one))) {
         return problem(`${list}[${i}].range`, "holds a key that this list already writes")
       }
-      ranges.push(range)
+      ranges = [...ranges ?? [], range]
     } else if (operation._tag === "Put" || operation._tag === "Delete") {
       const { key } = operation
-      const text = byteText(key)
-      if (keys.has(text) || ranges.some((range) => contains(range, key))) {
+      if (!writtenKeys.add(operations, i, key) || ranges?.some((range) => contains(range, key)) === true) {
         return problem(`${list}[${i}].key`, "is already written by this list")
       }
-      keys.set(text, key)
     }
   }
   return undefined
 }
 
-/** Appends a transaction that {@link transactionProblem} has nothing against. */
-export const writeTransaction = (writer: Writer, transaction: Transaction): Writer => {
-  writer.u16(transaction.compares.length)
+const writesIn = (range: KeyRange, operation: Operation): boolean =>
+  (operation._tag === "Put" || operation._tag === "Delete") && contains(range, operation.key)
+
+const writtenKeys = new DistinctKeys(maxTransactionOperations)
+
+/** Bytes that {@link writeTransaction} takes. */
+const transactionBytes = ({ compares, failure, success }: Transaction): number => {
+  let bytes = 6 + operationBytes(success) + operationBytes(failure)
+  for (let i = 0; i < compares.length; i++) {
+    const compare = compares[i] as Compare
+    bytes += 4 + compare.key.byteLength
+    bytes += compare._tag === "CompareValue" ? 4 + compare.value.byteLength : compare._tag === "CompareNumber" ? 8 : 1
+  }
+  return bytes
+}
+
+const operationBytes = (operations: ReadonlyArray<Operation>): number => {
+  let bytes = 0
+  for (let i = 0; i < operations.length; i++) {
+    const operation = operations[i] as Operation
+    if (operation._tag === "Put") bytes += 15 + operation.key.byteLength + operation.value.byteLength
+    else if (operation._tag === "Delete" || operation._tag === "Get") bytes += 3 + operation.key.byteLength
+    else bytes += operation.range.gte.byteLength + operation.range.lt.byteLength + 5
+    if (operation._tag === "Range") bytes += 5
+  }
+  return bytes
+}
+
+/** Appends a transaction that {@link transactionProblem} has nothing against. `begin` makes room for so many bytes. */
+export const writeTransaction = (begin: (bytes: number) => Writer, transaction: Transaction): Writer => {
+  const writer = begin(transactionBytes(transaction)).u16(transaction.compares.length)
   for (const compare of transaction.compares) writeCompare(writer, compare)
   for (const operations of [transaction.success, transaction.failure]) {
     writer.u16(operations.length)

@@ -6,6 +6,7 @@ import { byteText, compareBytes } from "../../bytes/Bytes.ts"
 import { noBytes } from "../../bytes/Binary.ts"
 import type { KeyRange } from "../../bytes/KeyRange.ts"
 import { contains, successor } from "../../bytes/KeyRange.ts"
+import { hashOf, KeyTable } from "./KeyTable.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
 import type { StoredRange } from "./Keyspace.ts"
@@ -18,10 +19,13 @@ import type { Row } from "./Reply.ts"
 /** One key: what it holds now, and whether that is news to the store. */
 export interface WriteSetEntry {
   readonly key: Uint8Array
+  readonly hash: number
+  /** Where its record lies in the store, once that was asked for. */
+  stored: Uint8Array | undefined
   record: KeyRecord | undefined
   changed: boolean
   /** The record was loaded without its value, to be deleted and nothing else. */
-  withoutValue?: boolean
+  withoutValue: boolean
 }
 
 /** Part of a range. */
@@ -34,34 +38,47 @@ export interface Rows {
 /** Keys loaded at once while a budget is watched: a whole load may be this many of the largest values too much. */
 const loadKeys = 16
 
-export class WriteSet {
-  private readonly entries = new Map<string, WriteSetEntry>()
+const newEntry = (key: Uint8Array, hash: number, record: KeyRecord | undefined): WriteSetEntry => ({
+  key,
+  hash,
+  stored: undefined,
+  record,
+  changed: false,
+  withoutValue: false
+})
 
-  /** Tells what a key holds in the store. Must precede its first `entry`. */
+/** Where the record of an entry lies in the store. It is asked for twice: when it is read, and when it is written. */
+export const storedKey = (entry: WriteSetEntry): Uint8Array => entry.stored ??= recordKey(entry.key)
+
+export class WriteSet {
+  private readonly entries = new KeyTable<WriteSetEntry>()
+
+  /** Tells what a key holds in the store that is not loaded yet. Must precede its first `entry`. */
   load(key: Uint8Array, record: KeyRecord | undefined): void {
-    this.entries.set(byteText(key), { key, record, changed: false })
+    this.entries.add(newEntry(key, hashOf(key), record))
   }
 
   /** Loads a key that is about to be deleted, without its value. */
   loadForDelete(key: Uint8Array, record: KeyRecord): void {
-    const entry: WriteSetEntry = { key, record: { ...record, value: noBytes }, changed: false, withoutValue: true }
-    this.entries.set(byteText(key), entry)
+    const entry = newEntry(key, hashOf(key), { ...record, value: noBytes })
+    entry.withoutValue = true
+    this.entries.add(entry)
   }
 
   isLoaded(key: Uint8Array): boolean {
-    return this.entries.has(byteText(key))
+    return this.entries.get(key, hashOf(key)) !== undefined
   }
 
   /** A key that was loaded. */
   entry(key: Uint8Array): WriteSetEntry {
-    const entry = this.entries.get(byteText(key))
+    const entry = this.entries.get(key, hashOf(key))
     if (entry === undefined) throw new Error("a key was used before its record was loaded")
     return entry
   }
 
   /** Every entry, in the order of loading. */
-  get all(): Iterable<WriteSetEntry> {
-    return this.entries.values()
+  get all(): ReadonlyArray<WriteSetEntry> {
+    return this.entries.all
   }
 
   /** Makes entries for those of these keys that have none; the caller says what they hold before any is used. */
@@ -73,11 +90,11 @@ export class WriteSet {
 
   /** The entry of a key. One that is made is among `made` then. */
   private entryOf(key: Uint8Array, made: Array<WriteSetEntry>): WriteSetEntry {
-    const text = byteText(key)
-    const known = this.entries.get(text)
+    const hash = hashOf(key)
+    const known = this.entries.get(key, hash)
     if (known !== undefined) return known
-    const entry: WriteSetEntry = { key, record: undefined, changed: false }
-    this.entries.set(text, entry)
+    const entry = newEntry(key, hash, undefined)
+    this.entries.add(entry)
     made.push(entry)
     return entry
   }
@@ -93,8 +110,14 @@ export class WriteSet {
       const end = Math.min(from + loadKeys, keys.length)
       for (let i = from; i < end; i++) entries.push(this.entryOf(keys[i] as Uint8Array, added))
       if (added.length > 0) {
-        const found = yield { _tag: "LoadKeys", keys: added.map(({ key }) => recordKey(key)) }
-        for (const row of found) this.entry(userKey(row.key)).record = recordOf(row)
+        const asked = added.map(storedKey)
+        let next = 0
+        for (const row of yield { _tag: "LoadKeys", keys: asked }) {
+          // Those that exist come in the order in which they were asked for, with the keys that they were asked by.
+          while (next < asked.length && asked[next] !== row.key) next++
+          const entry = added[next] ?? this.entry(userKey(row.key))
+          entry.record = recordOf(row)
+        }
       }
       // What other commands of the batch have loaded counts as well: how commands are grouped must not matter.
       for (let i = from; i < end; i++) {
@@ -153,7 +176,7 @@ export class WriteSet {
 
   private changedIn(range: KeyRange, reverse: boolean): ReadonlyArray<WriteSetEntry> {
     const entries: Array<WriteSetEntry> = []
-    for (const entry of this.entries.values()) {
+    for (const entry of this.entries.all) {
       if (entry.changed && contains(range, entry.key)) entries.push(entry)
     }
     return entries.sort((a, b) => reverse ? compareBytes(b.key, a.key) : compareBytes(a.key, b.key))
