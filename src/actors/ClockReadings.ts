@@ -27,8 +27,14 @@ interface Reading {
  */
 const maxDelayMs = 100
 
-const best = (readings: ReadonlyArray<Reading>, nowMs: number): number =>
-  Math.max(...readings.map(({ atMs, offset }) => offset - maxDrift * (nowMs - atMs)))
+const best = (readings: ReadonlyArray<Reading>, nowMs: number): number => {
+  let most = -Infinity
+  for (let i = 0; i < readings.length; i++) {
+    const { atMs, offset } = readings[i] as Reading
+    most = Math.max(most, offset - maxDrift * (nowMs - atMs))
+  }
+  return most
+}
 
 /**
  * The last readings of the time. Between them this process's monotonic clock goes on. The reading that came with

@@ -10,11 +10,12 @@
  * what it compares or writes: each is as if it had come alone.
  */
 import { Clock, Effect, Exit, Latch } from "effect"
-import { byteText } from "../bytes/Bytes.ts"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../client/Txn.ts"
 import { Indeterminate } from "../FlareDbError.ts"
+import type { Keyed } from "../bytes/KeyTable.ts"
+import { hashOf, KeyTable } from "../bytes/KeyTable.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 import { outcomeOf } from "./Outcome.ts"
 
@@ -66,19 +67,13 @@ export interface StepList {
   readonly put: (listed: ReadonlyArray<Listed>) => Op<unknown>
 }
 
-/** Keys that a step compares and keys that it writes. There are none when it reads, writes others, or is too large. */
-export interface StepKeys {
-  readonly compared: ReadonlyArray<string>
-  readonly written: ReadonlyArray<string>
-}
-
 export interface Step {
   readonly if: ReadonlyArray<Compare>
   readonly do: Ops
   /** Bytes of its keys and values. */
   readonly bytes: number
-  /** Made when it is asked for the first time: a step that is alone is never compared with others. */
-  readonly keys: () => StepKeys | undefined
+  /** Whether it may share a transaction: it only puts and deletes single keys, and is not too large. */
+  readonly shares: boolean
   readonly sharing: Sharing
   /** What it adds to a row that it has in common with others. */
   readonly listed: { readonly list: StepList; readonly entry: Listed } | undefined
@@ -92,23 +87,17 @@ export const stepOf = (
 ): Step => {
   let bytes = listed === undefined ? 0 : listed.entry.text.length
   let writes = 0
-  for (const { operation } of ops) {
+  for (let i = 0; i < ops.length; i++) {
+    const { operation } = ops[i] as Op<unknown>
     if (operation._tag !== "Put" && operation._tag !== "Delete") continue
     bytes += operation.key.byteLength + (operation._tag === "Put" ? operation.value.byteLength : 0)
     writes++
   }
-  for (const { compare } of conditions) bytes += compare.key.byteLength
+  for (let i = 0; i < conditions.length; i++) bytes += (conditions[i] as Compare).compare.key.byteLength
   const shares = writes === ops.length && ops.length <= maxTransactionOperations &&
     conditions.length <= maxTransactionOperations
-  let made: StepKeys | undefined
-  const keys = () => shares ? made ??= keysOf(conditions, ops) : undefined
-  return { if: conditions, do: ops, bytes, keys, sharing, listed }
+  return { if: conditions, do: ops, bytes, shares, sharing, listed }
 }
-
-const keysOf = (conditions: ReadonlyArray<Compare>, ops: Ops): StepKeys => ({
-  compared: conditions.map(({ compare }) => byteText(compare.key)),
-  written: ops.flatMap(({ operation }) => "key" in operation ? byteText(operation.key) : [])
-})
 
 export interface StepResult {
   /** Whether its conditions held, and it took effect. */
@@ -124,33 +113,36 @@ interface Waiting {
   readonly done: (exit: StepExit) => void
 }
 
+/** A key that the steps of a transaction compare or write. */
+interface StepKey extends Keyed {
+  isWritten: boolean
+}
+
 /** Steps that are to share a transaction. */
 class SharedSteps {
   readonly all: Array<Waiting> = []
   private readonly counts = new Map<Sharing, number>()
-  private readonly compared = new Set<string>()
-  private readonly written = new Set<string>()
+  private readonly keys = new KeyTable<StepKey>()
+  /** Of the keys of the step that a place is looked for: first those that it compares. */
+  private readonly hashes: Array<number> = []
   private bytes = 0
   private conditions = 0
   private operations = 0
 
   /** Where a step has its place: here, in a transaction of its own, or in a later one. */
   place(one: Waiting): "shared" | "alone" | "later" {
-    const { bytes, do: operations, if: conditions, listed, sharing } = one.step
+    const { bytes, do: operations, if: conditions, listed, shares, sharing } = one.step
     if (this.all.length === maxSteps || this.bytes >= maxSharedBytes) return "later"
     const count = (this.counts.get(sharing) ?? 0) + 1
     const size = bytes + stepOverheadBytes
     const writes = operations.length + (listed === undefined ? 0 : 1)
-    const keys = one.step.keys()
-    if (keys === undefined || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
+    if (!shares || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
     if (
       this.conditions + conditions.length > maxTransactionOperations ||
       this.operations + writes > maxTransactionOperations ||
-      keys.compared.some((key) => this.written.has(key)) ||
-      keys.written.some((key) => this.written.has(key) || this.compared.has(key))
+      this.meets(one.step)
     ) return "later"
-    for (const key of keys.compared) this.compared.add(key)
-    for (const key of keys.written) this.written.add(key)
+    this.addKeys(one.step)
     this.counts.set(sharing, count)
     this.bytes += size
     this.conditions += conditions.length
@@ -158,7 +150,41 @@ class SharedSteps {
     this.all.push(one)
     return "shared"
   }
+
+  /** Whether a step compares what another one writes, or writes what another one compares or writes. */
+  private meets({ do: ops, if: conditions }: Step): boolean {
+    const { hashes, keys } = this
+    hashes.length = 0
+    for (let i = 0; i < conditions.length; i++) {
+      const { key } = (conditions[i] as Compare).compare
+      const hash = hashOf(key)
+      hashes.push(hash)
+      if (keys.get(key, hash)?.isWritten === true) return true
+    }
+    for (let i = 0; i < ops.length; i++) {
+      const key = writtenKey(ops[i] as Op<unknown>)
+      const hash = hashOf(key)
+      hashes.push(hash)
+      if (keys.get(key, hash) !== undefined) return true
+    }
+    return false
+  }
+
+  private addKeys({ do: ops, if: conditions }: Step): void {
+    for (let i = 0; i < conditions.length; i++) this.addKey((conditions[i] as Compare).compare.key, i, false)
+    for (let i = 0; i < ops.length; i++) this.addKey(writtenKey(ops[i] as Op<unknown>), conditions.length + i, true)
+  }
+
+  private addKey(key: Uint8Array, position: number, isWritten: boolean): void {
+    const hash = this.hashes[position] as number
+    const known = this.keys.get(key, hash)
+    if (known === undefined) this.keys.add({ key, hash, isWritten })
+    else known.isWritten ||= isWritten
+  }
 }
+
+/** The key of an operation of a step that shares a transaction: it has one. */
+const writtenKey = ({ operation }: Op<unknown>): Uint8Array => (operation as { readonly key: Uint8Array }).key
 
 export class StepWriter {
   private readonly kv: KeyValue["Service"]
@@ -306,8 +332,13 @@ export class StepWriter {
 
   private transact(steps: ReadonlyArray<Step>): Effect.Effect<StepResult, WriteFailure> {
     // Steps of one owner have conditions in common: each is compared once.
-    const conditions = new Set(steps.flatMap((step) => step.if))
-    const txn = { if: [...conditions], do: [...steps.flatMap((step) => step.do), ...listsOf(steps)] }
+    const conditions = new Set<Compare>()
+    const ops: Array<Op<unknown>> = []
+    for (const step of steps) {
+      for (const condition of step.if) conditions.add(condition)
+      for (const op of step.do) ops.push(op)
+    }
+    const txn = { if: [...conditions], do: [...ops, ...listsOf(steps)] }
     return Effect.catchTag(
       this.kv.transact(txn) as Effect.Effect<StepResult, WriteFailure>,
       "ResultsNotKept",

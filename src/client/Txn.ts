@@ -46,10 +46,45 @@ export interface Comparison<A> {
   readonly atLeast: (value: A) => Compare
 }
 
-const comparison = <A>(make: (operator: CompareOperator, value: A) => KvCompare): Comparison<A> => {
-  const by = (operator: CompareOperator) => (value: A): Compare => ({ compare: make(operator, value) })
-  return { equals: by("="), differs: by("!="), below: by("<"), atMost: by("<="), above: by(">"), atLeast: by(">=") }
+/** Makes a function when one is asked for: of each comparison, one of six is used. */
+class ComparisonBy<A> implements Comparison<A> {
+  private readonly make: (operator: CompareOperator, value: A) => KvCompare
+
+  constructor(make: (operator: CompareOperator, value: A) => KvCompare) {
+    this.make = make
+  }
+
+  get equals() {
+    return this.by("=")
+  }
+
+  get differs() {
+    return this.by("!=")
+  }
+
+  get below() {
+    return this.by("<")
+  }
+
+  get atMost() {
+    return this.by("<=")
+  }
+
+  get above() {
+    return this.by(">")
+  }
+
+  get atLeast() {
+    return this.by(">=")
+  }
+
+  private by(operator: CompareOperator) {
+    return (value: A): Compare => ({ compare: this.make(operator, value) })
+  }
 }
+
+const comparison = <A>(make: (operator: CompareOperator, value: A) => KvCompare): Comparison<A> =>
+  new ComparisonBy(make)
 
 const figure = (name: CompareFigure) => (key: Data): Comparison<number> =>
   comparison((operator, value) => ({ _tag: "CompareNumber", key: briefBytesOf(key), figure: name, operator, value }))
@@ -132,22 +167,26 @@ export interface ScanResult {
 
 const mismatch = (result: OperationResult): Error => new Error(`a result of ${result._tag} answers another operation`)
 
+const readPut = (result: OperationResult, revision: number): PutResult => {
+  if (result._tag !== "Put") throw mismatch(result)
+  return { revision, created: result.version === 1, version: result.version }
+}
+
+const readDelete = (result: OperationResult, revision: number): DeleteResult => {
+  if (result._tag !== "Delete") throw mismatch(result)
+  return { revision, deleted: result.deleted === 1 }
+}
+
 /** Operations. A list may write each key once: the whole transaction is one revision. */
 export const Op = {
   put: (key: Data, value: Data, options?: OpPutOptions): Op<PutResult> => ({
     operation: { _tag: "Put", key: briefBytesOf(key), value: briefBytesOf(value), lease: options?.lease ?? 0 },
-    read: (result, revision) => {
-      if (result._tag !== "Put") throw mismatch(result)
-      return { revision, created: result.version === 1, version: result.version }
-    }
+    read: readPut
   }),
   /** Removes a key; one that does not exist is no error. */
   delete: (key: Data): Op<DeleteResult> => ({
     operation: { _tag: "Delete", key: briefBytesOf(key) },
-    read: (result, revision) => {
-      if (result._tag !== "Delete") throw mismatch(result)
-      return { revision, deleted: result.deleted === 1 }
-    }
+    read: readDelete
   }),
   /** Removes every key with a prefix and says how many. At most 10,000 keys and 64 MiB; more refuse the transaction. */
   deletePrefix: (prefix: Data): Op<number> => ({

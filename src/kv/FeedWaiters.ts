@@ -9,7 +9,7 @@ import type { KeyRange } from "../bytes/KeyRange.ts"
 import { compareBytes } from "../bytes/Bytes.ts"
 import { prefixRange, successor } from "../bytes/KeyRange.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
-import { beginsWith, emptyHash, hashOf, hashOn } from "./model/KeyTable.ts"
+import { beginsWith, emptyHash, hashOf, hashOn } from "../bytes/KeyTable.ts"
 
 /** The waiters for the same ranges, and where they are found. */
 interface Seat {

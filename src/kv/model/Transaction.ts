@@ -18,7 +18,7 @@ import type { KeyRange } from "../../bytes/KeyRange.ts"
 import { rangeProblem } from "./KeyRange.ts"
 import { contains, overlaps } from "../../bytes/KeyRange.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
-import { DistinctKeys } from "./KeyTable.ts"
+import { DistinctKeys } from "../../bytes/KeyTable.ts"
 import type { Problem } from "./Limits.ts"
 import {
   countProblem,

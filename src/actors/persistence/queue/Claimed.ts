@@ -3,7 +3,7 @@
  * for good. Each is one transaction on the condition that the row is as the claim left it, so that nothing of a claim
  * that another consumer took over has any effect.
  */
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber } from "effect"
 import type { Scope } from "effect"
 import type { WriteFailure } from "../../../client/KeyValue.ts"
 import type { Ops } from "../../../client/Txn.ts"
@@ -36,8 +36,8 @@ export interface SettlingParts {
   readonly completions: StepList
   /** What settlements live in that outlast the worker's patience. */
   readonly scope: Scope.Scope
-  /** The cluster's time. */
-  readonly now: Effect.Effect<number, unknown>
+  /** The cluster's time, however long it takes to learn it. */
+  readonly now: Effect.Effect<number>
   /** A new place, whose element is due at that time. */
   readonly place: (ms: number) => string
   /** A row was removed, at a revision. */
@@ -97,13 +97,11 @@ export class Claimed {
 
   get complete(): Effect.Effect<void> {
     const { completions: list, keys, now } = this.parts
-    return this.settle(
-      "completed",
-      Effect.map(now, (ms) => ({
+    return Effect.flatMap(now, (ms) =>
+      this.settleBy("completed", {
         do: [Op.delete(this.key), Op.put(keys.element(this.id), encodeCompleted(this.row.claim))],
         listed: { list, entry: { text: listedId(this.id), ms } }
       }))
-    )
   }
 
   /** Another attempt, after a while. */
@@ -148,26 +146,26 @@ export class Claimed {
   }
 
   /** Settles, and waits for it as long as that is reasonable. `left` is the row that there is afterwards. */
-  private settle(what: Outcome, made: Effect.Effect<Settlement, unknown>, left?: QueueRow): Effect.Effect<void> {
-    return Effect.flatMap(this.attemptOf(made), (attempt) =>
-      Effect.matchEffect(attempt, {
-        onSuccess: (result) => this.settled(what, result, left, false),
-        onFailure: (failure) => this.settleLater(what, attempt, left, failure)
-      }))
+  private settle(what: Outcome, made: Effect.Effect<Settlement>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(made, (settlement) => this.settleBy(what, settlement, left))
   }
 
-  private settling(what: Outcome, made: Effect.Effect<Settlement, unknown>, left?: QueueRow): Effect.Effect<void> {
-    return Effect.flatMap(this.attemptOf(made), (attempt) => this.repeat(what, attempt, left))
+  private settleBy(what: Outcome, settlement: Settlement, left?: QueueRow): Effect.Effect<void> {
+    const attempt = this.attemptOf(settlement)
+    return Effect.matchEffect(attempt, {
+      onSuccess: (result) => this.settled(what, result, left, false),
+      onFailure: (failure) => this.settleLater(what, attempt, left, failure)
+    })
+  }
+
+  private settling(what: Outcome, made: Effect.Effect<Settlement>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(made, (settlement) => this.repeat(what, this.attemptOf(settlement), left))
   }
 
   /** One attempt, made once, so that repeating it is repeating the same. */
-  private attemptOf(made: Effect.Effect<Settlement, unknown>): Effect.Effect<Effect.Effect<StepResult, WriteFailure>> {
+  private attemptOf(settlement: Settlement): Effect.Effect<StepResult, WriteFailure> {
     const unchanged = Compare.modRevision(this.key).equals(this.row.revision)
-    return Effect.map(
-      // They seldom fail: the machinery of a schedule is made when they do.
-      Effect.catch(made, () => Effect.orDie(Effect.retry(made, Schedule.spaced(retryMs)))),
-      (settlement) => this.parts.steps.take(stepOf([unchanged], settlement.do, settlements, settlement.listed))
-    )
+    return this.parts.steps.take(stepOf([unchanged], settlement.do, settlements, settlement.listed))
   }
 
   /** Goes on in the background after an attempt failed. */

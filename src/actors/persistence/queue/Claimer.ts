@@ -25,7 +25,7 @@ import { maxRows, Mirror } from "./Mirror.ts"
 import { Orphans } from "./Orphans.ts"
 import { Presence } from "./Presence.ts"
 import { queueLayout, sameLayout, withoutOthers } from "./QueueLayout.ts"
-import { pause } from "./Repeated.ts"
+import { pause, untilKnown } from "./Repeated.ts"
 import { Workers } from "./Workers.ts"
 
 export interface ClaimerParts {
@@ -61,6 +61,7 @@ export class Claimer {
   private readonly wake = Latch.makeUnsafe(false)
   /** Places of the claims under way. */
   private readonly claiming = new Set<string>()
+  private readonly isClaiming = (place: string): boolean => this.claiming.has(place)
   private readonly claims: Claims
   private readonly settling: SettlingParts
   private readonly orphans: Orphans
@@ -80,6 +81,7 @@ export class Claimer {
     this.orphans = new Orphans(parts)
     this.settling = {
       ...parts,
+      now: untilKnown(parts.now),
       counts,
       scope,
       completions: completionsIn(parts.keys),
@@ -279,7 +281,7 @@ export class Claimer {
         let waitMs = Infinity
         if (wanted > 0) {
           const nowMs = yield* this.parts.now
-          const { nextMs, rows } = mirror.due(presence.id, nowMs, wanted, (place) => this.claiming.has(place))
+          const { nextMs, rows } = mirror.due(presence.id, nowMs, wanted, this.isClaiming)
           // Begun within one turn, they are one call.
           for (const row of rows) yield* Effect.forkIn(claim(row), scope)
           if (nextMs !== undefined) waitMs = Math.max(1, nextMs - nowMs)
@@ -325,9 +327,7 @@ export class Claimer {
     const { current } = this
     if (current === undefined || this.demand <= 0) return undefined
     const { mirror, presence } = current
-    if (!mirror.isWhole || mirror.due(presence.id, nowMs, 1, (place) => this.claiming.has(place)).rows.length > 0) {
-      return undefined
-    }
+    if (!mirror.isWhole || mirror.hasDue(nowMs, this.isClaiming)) return undefined
     return this.handOvers?.offer(presence, element, this.workers.hold(fiber))
   }
 
@@ -337,8 +337,9 @@ export class Claimer {
   }
 
   /** One that its offer has claimed. No mirror shows it. */
-  private handed({ json, ...row }: HandedRow): Claimed {
-    return new Claimed({ ...row, attempts: 1, delayed: false, copy: undefined }, json, true, this.settling)
+  private handed({ claim, id, json, place, revision }: HandedRow): Claimed {
+    const row = { place, id, attempts: 1, delayed: false, claim, copy: undefined, revision }
+    return new Claimed(row, json, true, this.settling)
   }
 
   /** Gives an element that was claimed to a worker. */

@@ -7,7 +7,7 @@ import type { WriteFailure } from "../../../client/KeyValue.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import { Indeterminate } from "../../../FlareDbError.ts"
 import { outcomeOf } from "../../Outcome.ts"
-import type { Sharing, StepExit, StepResult, StepWriter } from "../../StepWriter.ts"
+import type { Sharing, Step, StepExit, StepResult, StepWriter } from "../../StepWriter.ts"
 import { stepOf } from "../../StepWriter.ts"
 import type { Claims } from "./Claims.ts"
 import type { HandedRow, QueueKeys } from "./Layout.ts"
@@ -40,8 +40,8 @@ interface HandOver {
   readonly presence: Presence
   readonly held: Returning | undefined
   readonly row: Omit<HandedRow, "revision">
-  /** Another attempt. It takes effect once: a second one finds a key of the element. */
-  readonly again: Effect.Effect<StepResult, WriteFailure>
+  /** It takes effect once: another attempt finds a key of the element. */
+  readonly step: Step
   /** Answers the caller whether the element is claimed. Only the first call counts. */
   readonly answer: (claimed: Exit.Exit<boolean, WriteFailure>) => void
 }
@@ -84,17 +84,11 @@ export class HandOvers {
         [Op.put(key, encodeHanded(row))],
         sharing
       )
-      const one: HandOver = {
-        presence,
-        held,
-        row,
-        again: steps.take(step),
-        answer: resume
-      }
+      const one: HandOver = { presence, held, row, step, answer: resume }
       this.count++
       steps.submit(step, (exit) => {
         if (Exit.isSuccess(exit) && exit.value.succeeded) {
-          return this.end(one, { ...row, revision: exit.value.revision })
+          return this.end(one, { place, id, claim: row.claim, json, revision: exit.value.revision })
         }
         if (!this.isClosed) return this.run(this.findOut(one, exit))
         one.answer(closed)
@@ -123,7 +117,7 @@ export class HandOvers {
         if (!doubtful || ++failures > offerRetries) one.answer(Exit.fail(found.failure))
         if (!doubtful || outcome === "refused") return undefined
         yield* pause
-        exit = yield* Effect.exit(one.again)
+        exit = yield* Effect.exit(this.parts.steps.take(one.step))
       }
     })
     return Effect.onExit(

@@ -19,10 +19,11 @@
  * What consumers watch is small: `w` holds no large elements. A place sorts by the time at which its element is due,
  * then in the order in which one process offered.
  */
+import { allocate } from "../../../bytes/Slab.ts"
+import { briefBytesOf } from "../../../client/Entry.ts"
 import { encodeName, encodeOwnPart } from "../Keys.ts"
 
 const decoder = new TextDecoder()
-const encoder = new TextEncoder()
 
 /** Digits of a time in milliseconds, and of a number that grows with each place a process gives out. */
 const timeDigits = 15
@@ -215,8 +216,8 @@ export const decodeHanded = (value: Uint8Array, revision: number): HandedRow | u
 
 /** Facts in one line, and bytes behind it. */
 const lined = (facts: object, json: Uint8Array): Uint8Array => {
-  const line = encoder.encode(`${JSON.stringify(facts)}\n`)
-  const value = new Uint8Array(line.byteLength + json.byteLength)
+  const line = briefBytesOf(`${JSON.stringify(facts)}\n`)
+  const value = allocate(line.byteLength + json.byteLength)
   value.set(line)
   value.set(json, line.byteLength)
   return value
@@ -250,7 +251,7 @@ const maxReasonLength = 4_096
 export const encodePending = (json: Uint8Array): Uint8Array => tagged(pendingTag, json)
 
 /** Completed by the claim with this token. */
-export const encodeCompleted = ({ token }: Claim): Uint8Array => tagged(completedTag, encoder.encode(token))
+export const encodeCompleted = ({ token }: Claim): Uint8Array => tagged(completedTag, briefBytesOf(token))
 
 /** What is known of an element that failed for good. */
 export interface FailedElement {
@@ -281,7 +282,7 @@ export const decodeElement = (value: Uint8Array): ElementState | undefined => {
 }
 
 const tagged = (tag: number, bytes: Uint8Array): Uint8Array => {
-  const value = new Uint8Array(1 + bytes.byteLength)
+  const value = allocate(1 + bytes.byteLength)
   value[0] = tag
   value.set(bytes, 1)
   return value

@@ -169,6 +169,17 @@ export class Mirror {
     return claim === undefined || !this.claimers.has(claim.claimer)
   }
 
+  /** Whether there is a row to claim, without those to be left out. */
+  hasDue(nowMs: number, leftOut: (place: string) => boolean): boolean {
+    for (const place of this.free) {
+      if (leftOut(place)) continue
+      const fromMs = dueMsOfPlace(place)
+      if (fromMs <= nowMs || this.rows.get(place)?.delayed !== true) return true
+      if (fromMs > nowMs + clockToleranceMs) return false
+    }
+    return false
+  }
+
   /**
    * The next rows to claim, `count` at most, without those to be left out. Where there are enough for all consumers,
    * this one takes others than they do: its share by its rank among them.

@@ -11,6 +11,7 @@ import type { StepWriter } from "../../StepWriter.ts"
 import { Sharing, stepOf } from "../../StepWriter.ts"
 import type { Claimer } from "./Claimer.ts"
 import { offerRetries } from "./HandOvers.ts"
+import type { QueueRow } from "./Layout.ts"
 import { copyOf, encodePending, encodeQueueRow, maxElementBytes, maxIdLength, QueueKeys } from "./Layout.ts"
 import type { PlaceSequence } from "./Places.ts"
 
@@ -41,52 +42,80 @@ export class Offers {
   }
 
   /** Stores an element, unless its id is there. The failure is of any kind. */
-  add({ delay, element, id, isCustomId, name }: OfferOptions): Effect.Effect<void, unknown> {
-    return Effect.gen({ self: this }, function*() {
-      const { claimer: claimerOf, now, places, prefix, steps } = this.parts
-      const { json, text } = yield* encode(id, element)
-      if (this.lastKeys?.name !== name) this.lastKeys = new QueueKeys(prefix, name)
-      const keys = this.lastKeys
-      const nowMs = yield* now
-      const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
-      const place = delayMs > 0 ? places.at(nowMs + delayMs) : places.next(nowMs)
-      const claimer = claimerOf(name)
-      const sharing = isCustomId ? this.givenIds : this.randomIds
-      const fiber = yield* Effect.withFiber(({ id }) => Effect.succeed(id))
-      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, sharing }, nowMs, fiber)
-      if (handOver !== undefined && (yield* handOver)) return
-      const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(text) }
-      const key = keys.element(id)
-      const put = steps.take(stepOf(
-        [Compare.missing(key), Compare.missing(keys.handedOver(id))],
-        [Op.put(key, encodePending(json)), Op.put(keys.row(place), encodeQueueRow(row))],
-        sharing
-      ))
-      // It takes effect once at most: a second attempt finds its key, as an id that was offered before does.
-      const { revision, succeeded } = yield* Effect.retry(put, {
-        times: offerRetries,
-        while: (failure) => outcomeOf(failure) === "unknown"
-      })
-      if (succeeded) claimer?.offered({ ...row, place, revision })
+  add(offer: OfferOptions): Effect.Effect<void, unknown> {
+    return Effect.withFiber(({ id }) => {
+      let encoded: Encoded
+      try {
+        encoded = encode(offer)
+      } catch (cause) {
+        return Effect.fail(cause)
+      }
+      return Effect.flatMap(this.parts.now, (nowMs) => this.addAt(offer, encoded, nowMs, id))
     })
   }
+
+  private addAt(offer: OfferOptions, encoded: Encoded, nowMs: number, fiber: number): Effect.Effect<void, unknown> {
+    const { delay, id, isCustomId, name } = offer
+    const { claimer: claimerOf, places, prefix } = this.parts
+    if (this.lastKeys?.name !== name) this.lastKeys = new QueueKeys(prefix, name)
+    const keys = this.lastKeys
+    const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
+    const place = delayMs > 0 ? places.at(nowMs + delayMs) : places.next(nowMs)
+    const claimer = claimerOf(name)
+    const sharing = isCustomId ? this.givenIds : this.randomIds
+    const { json, text } = encoded
+    const row = () => ({ place, id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(text) })
+    const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, sharing }, nowMs, fiber)
+    if (handOver === undefined) return this.put(keys, row(), json, sharing, claimer)
+    return Effect.flatMap(
+      handOver,
+      (isClaimed) => isClaimed ? Effect.void : this.put(keys, row(), json, sharing, claimer)
+    )
+  }
+
+  /** Stores an element that waits for a worker. */
+  private readonly put = Effect.fnUntraced({ self: this }, function*(
+    this: Offers,
+    keys: QueueKeys,
+    row: Omit<QueueRow, "revision">,
+    json: Uint8Array,
+    sharing: Sharing,
+    claimer: Claimer | undefined
+  ) {
+    const key = keys.element(row.id)
+    const put = this.parts.steps.take(stepOf(
+      [Compare.missing(key), Compare.missing(keys.handedOver(row.id))],
+      [Op.put(key, encodePending(json)), Op.put(keys.row(row.place), encodeQueueRow(row))],
+      sharing
+    ))
+    // It takes effect once at most: a second attempt finds its key, as an id that was offered before does.
+    const { revision, succeeded } = yield* Effect.retry(put, {
+      times: offerRetries,
+      while: (failure) => outcomeOf(failure) === "unknown"
+    })
+    if (succeeded) claimer?.offered({ ...row, revision })
+  })
 }
 
 /** An element as JSON, in bytes and as text. */
-const encode = Effect.fnUntraced(function*(id: string, element: unknown) {
+interface Encoded {
+  readonly json: Uint8Array
+  readonly text: string
+}
+
+/** Throws what is wrong with an element that cannot be stored. */
+const encode = ({ element, id }: OfferOptions): Encoded => {
   if (id.length > maxIdLength) {
-    return yield* Effect.fail(new Error(`the id has ${id.length} characters; at most ${maxIdLength} are allowed`))
+    throw new Error(`the id has ${id.length} characters; at most ${maxIdLength} are allowed`)
   }
-  const text = yield* Effect.try({ try: () => JSON.stringify(element), catch: (cause) => cause })
-  if (text === undefined) return yield* Effect.fail(new Error("the element has no JSON"))
+  const text: string | undefined = JSON.stringify(element)
+  if (text === undefined) throw new Error("the element has no JSON")
   const json = encoder.encode(text)
   if (json.byteLength > maxElementBytes) {
-    return yield* Effect.fail(
-      new Error(
-        `the element has ${json.byteLength} bytes as JSON; at most ${maxElementBytes} are allowed. Store larger ` +
-          "data elsewhere and its name here"
-      )
+    throw new Error(
+      `the element has ${json.byteLength} bytes as JSON; at most ${maxElementBytes} are allowed. Store larger ` +
+        "data elsewhere and its name here"
     )
   }
   return { json, text }
-})
+}

@@ -39,3 +39,7 @@ export const answered = <A>(
         Effect.andThen(Effect.orDie(Effect.retry(read, Schedule.spaced(retryMs))))
       )
   )
+
+/** The same of the cluster's time, which is seldom unknown: the machinery of a schedule is made when it is. */
+export const untilKnown = (now: Effect.Effect<number, unknown>): Effect.Effect<number> =>
+  Effect.catch(now, () => Effect.orDie(Effect.retry(now, Schedule.spaced(retryMs))))

@@ -1,5 +1,5 @@
 /** Takes an element of a queue for a worker, and settles it by how the worker's scope ends. */
-import { Cause, Duration, Effect, RcMap } from "effect"
+import { Cause, Duration, Effect, RcMap, Scope } from "effect"
 import type { PersistedQueue } from "effect/persistence"
 import type { Claimed } from "./Claimed.ts"
 import type { Claimer } from "./Claimer.ts"
@@ -47,18 +47,21 @@ export const takeFrom = (
       const claimer = yield* RcMap.get(claimers, options.name)
       for (;;) {
         const claimed = yield* restore(claimer.take(maxAttempts))
-        const element = yield* Effect.result(
-          Effect.try({ try: () => JSON.parse(claimed.text) as unknown, catch: (e) => e })
-        )
-        if (element._tag === "Failure") {
-          yield* claimed.fail(`the element is no JSON: ${String(element.failure)}`)
+        let element: unknown
+        try {
+          element = JSON.parse(claimed.text)
+        } catch (error) {
+          yield* claimed.fail(`the element is no JSON: ${String(error)}`)
           continue
         }
-        yield* Effect.addFinalizer((exit) =>
-          exit._tag === "Success" ? claimer.complete(claimed, maxAttempts) : settle(claimed, exit.cause, options)
+        // Not `Effect.addFinalizer`: that provides all services of here to the finalizer, and copies the map of them.
+        yield* Scope.addFinalizerExit(
+          yield* Effect.scope,
+          (exit) =>
+            exit._tag === "Success" ? claimer.complete(claimed, maxAttempts) : settle(claimed, exit.cause, options)
         )
         const { attempts, id } = claimed
-        return { id, attempts, element: element.success } satisfies Taken
+        return { id, attempts, element } satisfies Taken
       }
     })
   )

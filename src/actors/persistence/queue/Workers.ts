@@ -30,9 +30,12 @@ export interface Returning {
 /** Something that is over at a time of the monotonic clock. All of it lasts equally long, so it is over in order. */
 interface Passing {
   readonly untilMs: number
-  readonly returning?: Returning
-  readonly ahead?: Claimed
+  readonly returning: Returning | undefined
+  readonly ahead: Claimed | undefined
 }
+
+/** Of those that are over, so many are kept at most before the others are moved to the front. */
+const maxPassed = 64
 
 export class Workers {
   private readonly clock: Clock.Clock
@@ -44,6 +47,8 @@ export class Workers {
   /** Claimed ahead, in order. */
   private readonly ahead = new Set<Claimed>()
   private readonly passing: Array<Passing> = []
+  /** How many of `passing` are over, from the first on. */
+  private passed = 0
   private readonly passes = Latch.makeUnsafe(false)
 
   private constructor(clock: Clock.Clock, scope: Scope.Scope, demanded: () => void) {
@@ -102,7 +107,7 @@ export class Workers {
         claimed.complete,
         Effect.sync(() => {
           returning.isComplete = true
-          this.lasts({ returning })
+          this.lasts(returning)
         })
       )
     })
@@ -128,7 +133,7 @@ export class Workers {
   release(returning: Returning | undefined): void {
     if (returning === undefined) return
     returning.held = false
-    this.lasts({ returning })
+    this.lasts(returning)
   }
 
   /** Gives an element to a worker: one that waits, or one that comes back in time. */
@@ -141,7 +146,7 @@ export class Workers {
     }
     this.ahead.add(claimed)
     if (held !== undefined) held.held = false
-    this.lasts({ ahead: claimed, ...(held === undefined ? {} : { returning: held }) })
+    this.lasts(held, claimed)
   }
 
   /** Gives back what was claimed ahead, at the end of a process or of its claims. */
@@ -151,20 +156,41 @@ export class Workers {
     return Effect.forEach(left, (claimed) => claimed.releaseAtOnce, { concurrency: "unbounded", discard: true })
   })
 
-  private lasts(what: Pick<Passing, "ahead" | "returning">): void {
-    this.passing.push({ ...what, untilMs: monotonicMsOf(this.clock) + returnMs })
+  private lasts(returning: Returning | undefined, ahead?: Claimed): void {
+    // Most are over long before their time. What they hold would live for that time, which V8's collector has to move.
+    this.skip()
+    this.passing.push({ returning, ahead, untilMs: monotonicMsOf(this.clock) + returnMs })
     this.passes.openUnsafe()
   }
 
+  /** The first that is not over: its worker has not come back, or its element waits. */
+  private skip(): Passing | undefined {
+    const { passing } = this
+    for (let first = passing[this.passed]; first !== undefined; first = passing[this.passed]) {
+      const { ahead, returning } = first
+      if (returning !== undefined && this.returning.get(returning.fiber) === returning) return first
+      if (ahead !== undefined && this.ahead.has(ahead)) return first
+      this.pop()
+    }
+    return undefined
+  }
+
+  private pop(): void {
+    this.passed += 1
+    if (this.passed < maxPassed && this.passed < this.passing.length) return
+    this.passing.splice(0, this.passed)
+    this.passed = 0
+  }
+
   private readonly pass: Effect.Effect<never> = Effect.forever(Effect.suspend((): Effect.Effect<unknown> => {
-    const [first] = this.passing
+    const first = this.skip()
     if (first === undefined) {
       this.passes.closeUnsafe()
       return this.passes.await
     }
     const leftMs = first.untilMs - monotonicMsOf(this.clock)
     if (leftMs > 0) return Effect.sleep(Math.ceil(leftMs))
-    this.passing.shift()
+    this.pop()
     const { returning } = first
     if (returning?.held === false && this.returning.get(returning.fiber) === returning) {
       this.returning.delete(returning.fiber)

@@ -5,7 +5,7 @@
  * Clients may choose keys whose hashes meet. A table that looks too long for a key goes over to texts, whose hashes
  * no client knows beforehand. What the table gives never depends on that.
  */
-import { byteText } from "../../bytes/Bytes.ts"
+import { byteText } from "./Bytes.ts"
 
 /** An object with its key, and {@link hashOf} that. */
 export interface Keyed {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Keyed } from "../../src/kv/model/KeyTable.ts"
-import { DistinctKeys, hashOf, KeyTable } from "../../src/kv/model/KeyTable.ts"
+import type { Keyed } from "../../src/bytes/KeyTable.ts"
+import { DistinctKeys, hashOf, KeyTable } from "../../src/bytes/KeyTable.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
