@@ -13,11 +13,14 @@ export const corrupt = (detail: string): StorageCorruption =>
 const load = (view: StateView, request: Load): Effect.Effect<ReadonlyArray<StoredRow>, StorageError> => {
   switch (request._tag) {
     case "LoadKeys":
-      return Effect.map(view.getMany(request.keys), (values) =>
-        request.keys.flatMap((key, i) => {
+      return Effect.map(view.getMany(request.keys), (values) => {
+        const rows: Array<StoredRow> = []
+        for (let i = 0; i < request.keys.length; i++) {
           const value = values[i]
-          return value === undefined ? [] : [{ key, value }]
-        }))
+          if (value !== undefined) rows.push({ key: request.keys[i] as Uint8Array, value })
+        }
+        return rows
+      })
     case "LoadRange":
       return view.scan({
         ...request.range,
