@@ -23,6 +23,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
     const heldUntil = new Map<number, number>()
     const completed = new Set<number>()
     let killed = 0
+    let produced = false
     const killing = () => killed < kills
 
     const produce = Effect.gen(function*() {
@@ -33,6 +34,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         acknowledged.add(job)
         yield* rest
       }
+      produced = true
     })
     const kill = Effect.gen(function*() {
       while (killing()) {
@@ -45,7 +47,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         killed += 1
       }
     })
-    const open = () => killing() || completed.size < acknowledged.size
+    const open = () => !produced || completed.size < acknowledged.size
     const work = Effect.gen(function*() {
       const jobs = yield* JobQueue
       while (open()) {

@@ -57,7 +57,7 @@ const dyingAfterWrites = (...deadly: ReadonlyArray<number>) =>
   )
 
 /** Runs the examples: each test has the back end for itself, made by the layer afresh. */
-export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, timeoutMs = 20_000): void => {
+export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, timeoutMs = 60_000): void => {
   const on = <A, F, R extends ActorServices>(program: Effect.Effect<A, F, R>) =>
     // Runners tell of each start, and of the deaths that a test makes.
     Effect.provide(program, Layer.fresh(backEnd)).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
