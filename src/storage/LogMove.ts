@@ -4,22 +4,21 @@
  * then the rows go. A move that was killed is done once more, from the beginning or from the last step on.
  */
 import { Effect, Layer } from "effect"
-import { readdirSync, unlinkSync } from "node:fs"
-import { join } from "node:path"
 import type { LogIndex } from "../raft/Types.ts"
 import { addIndex, LogIndex as index } from "../raft/Types.ts"
 import { logEnd, logKey } from "./Codec.ts"
 import { hasSegments, markerOf, requireSegments } from "./DirectoryMarker.ts"
 import { readFloor } from "./DurableFloor.ts"
-import { inspect } from "./Inspect.ts"
+import { inspect, inspectMarker } from "./Inspect.ts"
 import { readRecords } from "./LogRecords.ts"
 import { findRows } from "./rocksdb/EntryRows.ts"
 import { promisedIn } from "./rocksdb/Promised.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
 import { segmentOptions } from "./segments/EntrySegments.ts"
-import { sequenceOf } from "./segments/SegmentFormat.ts"
 import { SegmentLog } from "./segments/SegmentLog.ts"
-import type { OpenError } from "./StorageError.ts"
+import { removeStraySegments } from "./segments/StraySegments.ts"
+import type { OpenError, StorageError } from "./StorageError.ts"
+import { failureIn } from "./StorageError.ts"
 
 export interface MovedLog {
   /** Entries that were moved; 0 when the log was in segments before. */
@@ -48,12 +47,26 @@ const copyEntries = Effect.fnUntraced(function*(database: RocksDb["Service"], pa
   return log.lastIndex - log.compacted.index
 })
 
+const withoutSegments = (path: string): Effect.Effect<void, StorageError> =>
+  Effect.try({
+    try: () => removeStraySegments(path),
+    catch: (cause) => failureIn("remove what an earlier move has left", path, cause)
+  })
+
+/** What a move that failed has written would keep a full disk full. It counts once the marker says so. */
+const giveBack = (path: string): Effect.Effect<void> =>
+  inspectMarker(path).pipe(
+    Effect.flatMap((marker) => hasSegments(marker) ? Effect.void : withoutSegments(path)),
+    // The caller gets the error of the move; the next start or move removes what is left now.
+    Effect.ignore
+  )
+
 const move = Effect.fnUntraced(function*(path: string) {
   const database = yield* RocksDb
   const before = hasSegments(yield* markerOf(path))
   let entries = 0
   if (!before) {
-    for (const name of readdirSync(path)) if (sequenceOf(name) !== undefined) unlinkSync(join(path, name))
+    yield* withoutSegments(path)
     entries = yield* copyEntries(database, path)
     yield* requireSegments(database)
   }
@@ -69,5 +82,8 @@ export const moveLog = (path: string): Effect.Effect<MovedLog, OpenError> =>
   // It looks at all of the log without changing anything, and refuses what a node would refuse.
   Effect.andThen(
     inspect(path, () => Effect.void),
-    Effect.provide(move(path), Layer.fresh(RocksDb.layer({ path, create: false })))
+    Effect.onError(
+      Effect.provide(move(path), Layer.fresh(RocksDb.layer({ path, create: false }))),
+      () => giveBack(path)
+    )
   )

@@ -23,6 +23,7 @@ const accepted: Readonly<Record<string, readonly [places: number, why: string]>>
     3,
     "closes and removes what is left of a backup that failed; a good one was synced before, or is in a pipe"
   ],
+  "storage/LogMove.ts": [1, "removes what a move that failed has written; the next start or move does it otherwise"],
   "storage/DirectoryRoom.ts": [1, "leaves a file out that the store has removed meanwhile"],
   "storage/backup/FolderLock.ts": [2, "a lock that is not touched, or not removed, is one whose holder is gone"],
   "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],

@@ -90,6 +90,10 @@ describe("a move of the log into segments", () => {
       writeFileSync(join(path, segmentFile(1)), "half a header")
       writeFileSync(join(path, segmentFile(7)), Buffer.alloc(4_096))
       assert.deepStrictEqual(yield* everything(path), before)
+      // What it had written may fill the disk.
+      assert.deepStrictEqual(segmentsIn(path), [])
+      writeFileSync(join(path, segmentFile(1)), "half a header")
+      writeFileSync(join(path, segmentFile(7)), Buffer.alloc(4_096))
       assert.deepStrictEqual(yield* moveLog(path), { entries: 40, before: false })
       assert.deepStrictEqual(yield* everything(path), before)
       assert.notInclude(segmentsIn(path), segmentFile(7))
@@ -117,6 +121,20 @@ describe("a move of the log into segments", () => {
       assert.deepStrictEqual(yield* moveLog(copy), { entries: 0, before: true })
       assert.isUndefined(yield* rowsLeft(copy))
       assert.deepStrictEqual(yield* everything(copy), before)
+    }))
+
+  it.live("that fails gives back what it took of the disk, and leaves the rows", () =>
+    Effect.gen(function*() {
+      const path = yield* rows
+      const before = yield* everything(path)
+      // A length that no file can have: the segment is made, and there is no going on with it.
+      const failed = yield* Effect.flip(moveLog(path)).pipe(Effect.provideService(SegmentBytes, Number.NaN))
+      assert.strictEqual(failed._tag, "StorageIoError")
+      assert.deepStrictEqual(segmentsIn(path), [])
+      assert.strictEqual(yield* formatOf(path), 4)
+      assert.deepStrictEqual(yield* everything(path), before)
+      assert.deepStrictEqual(yield* moveLog(path), { entries: 40, before: false })
+      assert.deepStrictEqual(yield* everything(path), before)
     }))
 
   it.live("is refused while a node uses the directory, which goes on", () =>

@@ -1,6 +1,6 @@
 /** A level that was raised is in the directory and in backups, and a release that does not know it refuses both. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { join } from "node:path"
 import { offlineBackup } from "../../src/cli/commands/OfflineBackup.ts"
 import { checkDirectory } from "../../src/cli/upgrade/LocalChecks.ts"
@@ -9,6 +9,8 @@ import { RaftNode } from "../../src/node/RaftNode.ts"
 import { readBackup } from "../../src/storage/backup/BackupReader.ts"
 import { NewFormat } from "../../src/storage/DirectoryMarker.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
+import { LogStore } from "../../src/storage/LogStore.ts"
+import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { eventually } from "../Eventually.ts"
 import { temporaryFolder } from "../storage/TemporaryFolder.ts"
 import { run, text, withNode } from "./KeptContent.ts"
@@ -48,3 +50,16 @@ for (const [made, levelled] of [[4, 5], [6, 6]] as const) {
       yield* asNextRelease(withNode(path, Effect.andThen(raised, write)))
     }).pipe(Effect.provide(Logger.layer([])), Effect.provideService(NewFormat, made)))
 }
+
+it.live("the directory of a node that has applied nothing yet is as good as any for an upgrade", () =>
+  Effect.gen(function*() {
+    const path = join(yield* temporaryFolder, "node-1")
+    const voters = [1, 2, 3]
+    yield* Effect.provide(
+      LogStore.use((log) => Effect.sync(() => assert.strictEqual(log.recovered.lastIndex, 0))),
+      Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters }))
+    )
+    const check = yield* checkDirectory(path)
+    assert.deepInclude(check, { status: "ok", name: "data directory" })
+    assert.match(check.measured, /reads .*: format 6, log to 0, applied 0/)
+  }))

@@ -105,7 +105,13 @@ const stateProblem = Effect.fnUntraced(function*({ next, point }: StoppedState) 
 
 /** Reads everything in the directory of a stopped node, and changes nothing. */
 const dryRun = Effect.fnUntraced(function*(path: string) {
-  const state = yield* readState(path, false, stateProblem)
+  const state = yield* readState(path, false, stateProblem).pipe(
+    // A node that was just made, or is to be rebuilt, has a log at most.
+    Effect.catchIf(
+      (error) => error instanceof DataDirRefused && error.reason === "nothing-applied",
+      () => Effect.succeed({ machine: keyValueMachine, wrong: undefined })
+    )
+  )
   return yield* inspect(
     path,
     Effect.fnUntraced(function*(inspection) {
