@@ -112,57 +112,60 @@ const bench = Command.make(
   "bench:console",
   flags,
   ({ browsers, clients, heatUp, idleBrowsers, rounds, seconds, streams, warmUp }) =>
-    onOwnCluster(false, (target) => Effect.gen(function*() {
-      const plan: Plan = {
-        operation: "put",
-        clients,
-        connections: usualConnections(clients),
-        processes: 1,
-        valueBytes: 128,
-        keys: 10_000,
-        warmUpMs: warmUp,
-        measureMs: seconds * 1_000
-      }
-      yield* fill(target, plan.keys, plan.valueBytes)
-      if (heatUp > 0) yield* measure({ ...plan, warmUpMs: heatUp, measureMs: 100 }, target)
-      const lookProgram = idleBrowsers ? (yield* idleProgram).file : browserProgram
-      const none = measure(plan, target)
-      const open = Effect.scoped(Effect.gen(function*() {
-        const opened = yield* Effect.forEach(
-          Array.from({ length: browsers }),
-          (_, at) => look(lookProgram, urlOf(target, at))
-        )
-        yield* Effect.forEach(Array.from({ length: streams }), (_, at) => stream(urlOf(target, at)))
-        const taken = () => sum(opened.flatMap(({ processorTime }) => Object.values(processorTime())))
-        const before = { ms: taken(), atMs: performance.now() }
-        const measured = yield* measure(plan, target)
-        const seconds = (performance.now() - before.atMs) / 1_000
-        return { open: measured, browserMs: (taken() - before.ms) / seconds / Math.max(1, browsers) }
-      }))
-      const pairs: Array<Pair> = []
-      for (let round = 0; round < rounds; round++) {
-        if (round % 2 === 0) {
-          const closed = yield* none
-          pairs.push({ none: closed, ...yield* open })
-        } else {
-          const looked = yield* open
-          pairs.push({ none: yield* none, ...looked })
+    onOwnCluster(false, (target) =>
+      Effect.gen(function*() {
+        const plan: Plan = {
+          operation: "put",
+          clients,
+          connections: usualConnections(clients),
+          processes: 1,
+          valueBytes: 128,
+          keys: 10_000,
+          warmUpMs: warmUp,
+          measureMs: seconds * 1_000
         }
-        yield* Console.error(`round ${round + 1} of ${rounds}`)
-      }
-      const ratios = pairs.map((pair) => pair.open.perSecond / pair.none.perSecond)
-      yield* Console.log(
-        `${machine()}; ${rounds} rounds of ${seconds} s, ${clients} clients, ${browsers} browsers${
-          idleBrowsers ? " at idle priority" : ""
-        }, ${streams} streams`
-      )
-      yield* Console.log(show(pairs, ratios))
-      const broken = pairs.flatMap((pair) => [pair.none, pair.open]).flatMap(brokenClaims)
-      if (broken.length > 0) return yield* Effect.fail(new Error(`the measurement is void: ${broken.join("; ")}`))
-      if (median(ratios) < demanded) {
-        return yield* Effect.fail(new Error(`FAILED: the ratio is ${median(ratios).toFixed(3)}, less than ${demanded}`))
-      }
-    })).pipe(Effect.scoped, failing)
+        yield* fill(target, plan.keys, plan.valueBytes)
+        if (heatUp > 0) yield* measure({ ...plan, warmUpMs: heatUp, measureMs: 100 }, target)
+        const lookProgram = idleBrowsers ? (yield* idleProgram).file : browserProgram
+        const none = measure(plan, target)
+        const open = Effect.scoped(Effect.gen(function*() {
+          const opened = yield* Effect.forEach(
+            Array.from({ length: browsers }),
+            (_, at) => look(lookProgram, urlOf(target, at))
+          )
+          yield* Effect.forEach(Array.from({ length: streams }), (_, at) => stream(urlOf(target, at)))
+          const taken = () => sum(opened.flatMap(({ processorTime }) => Object.values(processorTime())))
+          const before = { ms: taken(), atMs: performance.now() }
+          const measured = yield* measure(plan, target)
+          const seconds = (performance.now() - before.atMs) / 1_000
+          return { open: measured, browserMs: (taken() - before.ms) / seconds / Math.max(1, browsers) }
+        }))
+        const pairs: Array<Pair> = []
+        for (let round = 0; round < rounds; round++) {
+          if (round % 2 === 0) {
+            const closed = yield* none
+            pairs.push({ none: closed, ...yield* open })
+          } else {
+            const looked = yield* open
+            pairs.push({ none: yield* none, ...looked })
+          }
+          yield* Console.error(`round ${round + 1} of ${rounds}`)
+        }
+        const ratios = pairs.map((pair) => pair.open.perSecond / pair.none.perSecond)
+        yield* Console.log(
+          `${machine()}; ${rounds} rounds of ${seconds} s, ${clients} clients, ${browsers} browsers${
+            idleBrowsers ? " at idle priority" : ""
+          }, ${streams} streams`
+        )
+        yield* Console.log(show(pairs, ratios))
+        const broken = pairs.flatMap((pair) => [pair.none, pair.open]).flatMap(brokenClaims)
+        if (broken.length > 0) return yield* Effect.fail(new Error(`the measurement is void: ${broken.join("; ")}`))
+        if (median(ratios) < demanded) {
+          return yield* Effect.fail(
+            new Error(`FAILED: the ratio is ${median(ratios).toFixed(3)}, less than ${demanded}`)
+          )
+        }
+      })).pipe(Effect.scoped, failing)
 )
 
 bench.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -65,53 +65,55 @@ const bench = Command.make("bench:scale", {
   )
 }, ({ factor, rounds, tls }) =>
   onOwnCluster(tls, (target) =>
-  Effect.gen(function*() {
-    const rates = (): Rates => ({ put: [], get: [] })
-    const into = Effect.fnUntraced(function*(into: Rates, change: Partial<Plan>) {
-      for (const operation of operations) {
-        const { perSecond } = yield* measure({ ...plan, ...change, operation }, target)
-        into[operation].push(perSecond)
+    Effect.gen(function*() {
+      const rates = (): Rates => ({ put: [], get: [] })
+      const into = Effect.fnUntraced(function*(into: Rates, change: Partial<Plan>) {
+        for (const operation of operations) {
+          const { perSecond } = yield* measure({ ...plan, ...change, operation }, target)
+          into[operation].push(perSecond)
+        }
+      })
+      const rows: Array<ReadonlyArray<string>> = []
+      const report = (what: string, before: Rates, after: Rates) => {
+        for (const operation of operations) {
+          const [few, many] = [median(before[operation]), median(after[operation])]
+          const all = (values: ReadonlyArray<number>) => values.map((value) => value.toFixed(0)).join(" ")
+          rows.push([what, operation, all(before[operation]), all(after[operation]), (many / few).toFixed(2)])
+        }
       }
-    })
-    const rows: Array<ReadonlyArray<string>> = []
-    const report = (what: string, before: Rates, after: Rates) => {
-      for (const operation of operations) {
-        const [few, many] = [median(before[operation]), median(after[operation])]
-        const all = (values: ReadonlyArray<number>) => values.map((value) => value.toFixed(0)).join(" ")
-        rows.push([what, operation, all(before[operation]), all(after[operation]), (many / few).toFixed(2)])
+
+      yield* fill(target, plan.keys, plan.valueBytes)
+      yield* measure({ ...plan, warmUpMs: 20_000, measureMs: 100 }, target)
+
+      const [short, long] = [rates(), rates()]
+      for (let i = 0; i < rounds; i++) yield* into(short, {})
+
+      const [fewWatchers, manyWatchers] = [rates(), rates()]
+      for (let i = 0; i < rounds; i++) {
+        for (const [count, taken] of [[watchers, fewWatchers], [factor * watchers, manyWatchers]] as const) {
+          yield* Effect.scoped(Effect.andThen(watching(target, count), into(taken, {})))
+        }
       }
-    }
+      report(`watchers ${watchers} -> ${factor * watchers}`, fewWatchers, manyWatchers)
 
-    yield* fill(target, plan.keys, plan.valueBytes)
-    yield* measure({ ...plan, warmUpMs: 20_000, measureMs: 100 }, target)
-
-    const [short, long] = [rates(), rates()]
-    for (let i = 0; i < rounds; i++) yield* into(short, {})
-
-    const [fewWatchers, manyWatchers] = [rates(), rates()]
-    for (let i = 0; i < rounds; i++) {
-      for (const [count, taken] of [[watchers, fewWatchers], [factor * watchers, manyWatchers]] as const) {
-        yield* Effect.scoped(Effect.andThen(watching(target, count), into(taken, {})))
+      const [fewKeys, manyKeys] = [rates(), rates()]
+      yield* fill(target, factor * plan.keys, plan.valueBytes)
+      for (let i = 0; i < rounds; i++) {
+        yield* into(fewKeys, {})
+        yield* into(manyKeys, { keys: factor * plan.keys })
       }
-    }
-    report(`watchers ${watchers} -> ${factor * watchers}`, fewWatchers, manyWatchers)
+      report(`keys ${plan.keys} -> ${factor * plan.keys}`, fewKeys, manyKeys)
 
-    const [fewKeys, manyKeys] = [rates(), rates()]
-    yield* fill(target, factor * plan.keys, plan.valueBytes)
-    for (let i = 0; i < rounds; i++) {
-      yield* into(fewKeys, {})
-      yield* into(manyKeys, { keys: factor * plan.keys })
-    }
-    report(`keys ${plan.keys} -> ${factor * plan.keys}`, fewKeys, manyKeys)
+      // Over the keys that are there, so that only the log grows.
+      for (let grown = entries; grown < factor * entries; grown += 100_000) {
+        yield* fill(target, 100_000, plan.valueBytes)
+      }
+      for (let i = 0; i < rounds; i++) yield* into(long, {})
+      report(`log entries ${entries} -> ${factor * entries}`, short, long)
 
-    // Over the keys that are there, so that only the log grows.
-    for (let grown = entries; grown < factor * entries; grown += 100_000) yield* fill(target, 100_000, plan.valueBytes)
-    for (let i = 0; i < rounds; i++) yield* into(long, {})
-    report(`log entries ${entries} -> ${factor * entries}`, short, long)
-
-    yield* Console.log(`${machine()}; ${plan.clients} clients on ${plan.connections} connections, ${rounds} rounds`)
-    yield* Console.log(table([["WHAT", "OPERATION", "PER SECOND BEFORE", "AFTER", "RATIO"], ...rows]))
-  })).pipe(Effect.scoped)).pipe(
+      yield* Console.log(`${machine()}; ${plan.clients} clients on ${plan.connections} connections, ${rounds} rounds`)
+      yield* Console.log(table([["WHAT", "OPERATION", "PER SECOND BEFORE", "AFTER", "RATIO"], ...rows]))
+    })).pipe(Effect.scoped)).pipe(
     Command.withDescription("How throughput changes with ten times the keys, the watchers and the log.")
   )
 

@@ -135,23 +135,23 @@ const bench = Command.make(
       if (first === undefined || rounds < 1) return yield* Effect.fail(new Error("there is nothing to measure"))
       const progress = new ProgressBar(2 * rounds * plans.length, (seconds + 1) * 1_000 + warmUp)
       const measured = Effect.fnUntraced(function*(clusters: Readonly<Record<"plain" | "tls", Target>>) {
-      for (const target of [clusters.plain, clusters.tls]) {
-        yield* fill(target, first.keys, first.valueBytes)
-        const heat = { ...first, operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
-        if (heatUp > 0) yield* measure({ ...heat, warmUpMs: heatUp }, target)
-      }
-      const point = (plan: Plan, kind: "plain" | "tls") => {
-        progress.begin(`${kind}: ${plan.operation}, ${plan.clients} clients`)
-        return Effect.tap(measure(plan, clusters[kind]), () => Effect.sync(() => progress.end()))
-      }
-      const pair = Effect.fnUntraced(function*(plan: Plan, plainFirst: boolean) {
-        if (plainFirst) return { plain: yield* point(plan, "plain"), tls: yield* point(plan, "tls") }
-        const tls = yield* point(plan, "tls")
-        return { plain: yield* point(plan, "plain"), tls }
-      })
-      const all: Array<ReadonlyArray<Pair>> = []
-      for (let i = 0; i < rounds; i++) all.push(yield* Effect.forEach(plans, (plan) => pair(plan, i % 2 === 0)))
-      return all
+        for (const target of [clusters.plain, clusters.tls]) {
+          yield* fill(target, first.keys, first.valueBytes)
+          const heat = { ...first, operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
+          if (heatUp > 0) yield* measure({ ...heat, warmUpMs: heatUp }, target)
+        }
+        const point = (plan: Plan, kind: "plain" | "tls") => {
+          progress.begin(`${kind}: ${plan.operation}, ${plan.clients} clients`)
+          return Effect.tap(measure(plan, clusters[kind]), () => Effect.sync(() => progress.end()))
+        }
+        const pair = Effect.fnUntraced(function*(plan: Plan, plainFirst: boolean) {
+          if (plainFirst) return { plain: yield* point(plan, "plain"), tls: yield* point(plan, "tls") }
+          const tls = yield* point(plan, "tls")
+          return { plain: yield* point(plan, "plain"), tls }
+        })
+        const all: Array<ReadonlyArray<Pair>> = []
+        for (let i = 0; i < rounds; i++) all.push(yield* Effect.forEach(plans, (plan) => pair(plan, i % 2 === 0)))
+        return all
       })
       const all = yield* onOwnCluster(false, (plain) => onOwnCluster(true, (tls) => measured({ plain, tls })))
       progress.close()

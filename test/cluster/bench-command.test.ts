@@ -112,7 +112,7 @@ const ends: ReadonlyArray<{
     what: "a node loses its directory while it is measured",
     args: ["--keys", "100", "--warm-up", "0s", "--seconds", "3600"],
     end: (folder, pid) => {
-      const [data] = readdirSync(folder).filter((name) => name.startsWith("flaredb-bench-"))
+      const data = readdirSync(folder).find((name) => name.startsWith("flaredb-bench-"))
       if (data === undefined || loadsOf(pid).length === 0) return false
       rmSync(join(folder, data, "node-2"), { recursive: true })
       return true

@@ -167,7 +167,14 @@ export class VolatileDisk {
             this.rename([[name, newFile(name)]])
           }
         } else if (call.text.includes("O_TRUNC")) {
-          Object.assign(file, { size: 0, written: 0, synced: 0, durableAtMost: Infinity, syncedSize: 0, lengthened: false })
+          Object.assign(file, {
+            size: 0,
+            written: 0,
+            synced: 0,
+            durableAtMost: Infinity,
+            syncedSize: 0,
+            lengthened: false
+          })
         }
         return
       }

@@ -99,6 +99,17 @@ describe("a move of the log into segments", () => {
       assert.notInclude(segmentsIn(path), segmentFile(7))
     }))
 
+  it.live("has its segments left alone by a start whose rows are not the whole log", () =>
+    Effect.gen(function*() {
+      const path = yield* rows
+      writeFileSync(join(path, segmentFile(1)), "all that is left")
+      yield* RocksDb.use((database) =>
+        database.write("raft_log", [{ _tag: "Delete", key: logKey(LogIndex(60)) }], "durable")
+      ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
+      assert.strictEqual((yield* Effect.flip(everything(path)))._tag, "StorageCorruption")
+      assert.deepStrictEqual(segmentsIn(path), [segmentFile(1)])
+    }))
+
   it.live("that was killed before the rows were gone has them removed by the next one", () =>
     Effect.gen(function*() {
       const path = yield* rows

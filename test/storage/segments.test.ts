@@ -476,31 +476,34 @@ describe("a log in segments", () => {
     await log.close()
   })
 
-  inFolder("misses a segment that is gone, and one in whose place is a copy, however many there are", async (folder) => {
-    const log = await openSegments(folder, { segmentBytes: 100 })
-    for (let index = 1; index <= 200; index++) await log.append([sampleEntry(index, 1)])
-    const names = segmentsIn(folder)
-    assert.isAbove(names.length, 130)
-    /** Within four looks, each of which takes one second in a node. */
-    const missing = () => [1, 2, 3, 4].map(() => log.missing()).find((name) => name !== undefined)
-    assert.isUndefined(missing())
-    for (const sequence of [1, 70, 140]) {
-      const path = segmentPath(folder, sequence)
-      const [copy, away] = [`${path}.copy`, `${path}.away`]
-      cpSync(path, copy)
-      renameSync(path, away)
-      assert.strictEqual(log.missing(), segmentFile(sequence))
-      renameSync(copy, path)
-      assert.strictEqual(missing(), segmentFile(sequence))
-      renameSync(away, path)
+  inFolder(
+    "misses a segment that is gone, and one in whose place is a copy, however many there are",
+    async (folder) => {
+      const log = await openSegments(folder, { segmentBytes: 100 })
+      for (let index = 1; index <= 200; index++) await log.append([sampleEntry(index, 1)])
+      const names = segmentsIn(folder)
+      assert.isAbove(names.length, 130)
+      /** Within four looks, each of which takes one second in a node. */
+      const missing = () => [1, 2, 3, 4].map(() => log.missing()).find((name) => name !== undefined)
       assert.isUndefined(missing())
+      for (const sequence of [1, 70, 140]) {
+        const path = segmentPath(folder, sequence)
+        const [copy, away] = [`${path}.copy`, `${path}.away`]
+        cpSync(path, copy)
+        renameSync(path, away)
+        assert.strictEqual(log.missing(), segmentFile(sequence))
+        renameSync(copy, path)
+        assert.strictEqual(missing(), segmentFile(sequence))
+        renameSync(away, path)
+        assert.isUndefined(missing())
+      }
+      await log.close()
+      // What a start has found is compared, too.
+      const again = await openSegments(folder, { segmentBytes: 100 })
+      cpSync(segmentPath(folder, 3), `${segmentPath(folder, 3)}.copy`)
+      renameSync(`${segmentPath(folder, 3)}.copy`, segmentPath(folder, 3))
+      assert.strictEqual(again.missing(), segmentFile(3))
+      await again.close()
     }
-    await log.close()
-    // What a start has found is compared, too.
-    const again = await openSegments(folder, { segmentBytes: 100 })
-    cpSync(segmentPath(folder, 3), `${segmentPath(folder, 3)}.copy`)
-    renameSync(`${segmentPath(folder, 3)}.copy`, segmentPath(folder, 3))
-    assert.strictEqual(again.missing(), segmentFile(3))
-    await again.close()
-  })
+  )
 })

@@ -147,7 +147,8 @@ const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], { mark
   const records = yield* readRecords(database, path)
   const { entries, log } = hasSegments(marker)
     ? yield* findSegments(database, path, syncs, records, floor)
-    : yield* Effect.andThen(withoutStraySegments(path), findRows(database, path, records, floor))
+    // Only once the rows are known to be the whole log: until then nothing is removed.
+    : yield* Effect.tap(findRows(database, path, records, floor), withoutStraySegments(path))
   if (records.resetting) yield* finishReset(database, entries, records.compacted)
   const { installed } = yield* recoverState(database, path)
   if (installed === undefined || covers(log, installed)) return { floor, log, entries }
