@@ -15,9 +15,7 @@ import { readRecords } from "../LogRecords.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
 import { LogStore } from "../LogStore.ts"
 import { findSegments } from "../segments/EntrySegments.ts"
-import { removeStraySegments } from "../segments/StraySegments.ts"
 import type { StorageError } from "../StorageError.ts"
-import { failureIn } from "../StorageError.ts"
 import { closing } from "./Closing.ts"
 import { findRows } from "./EntryRows.ts"
 import { LogFloor } from "./LogFloor.ts"
@@ -135,20 +133,13 @@ const covers = ({ compacted, lastIndex, termRuns }: RecoveredLog, point: LogPoin
   return term === point.term
 }
 
-const withoutStraySegments = (path: string): Effect.Effect<void, StorageError> =>
-  Effect.try({
-    try: () => removeStraySegments(path),
-    catch: (cause) => failureIn("remove what a move of the log has left", path, cause)
-  })
-
 /** The log on disk and its floor. What a crash interrupted is finished first. */
 const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], { marker, path, syncs }: DataDir["Service"]) {
   const floor = yield* readFloor(path)
   const records = yield* readRecords(database, path)
   const { entries, log } = hasSegments(marker)
     ? yield* findSegments(database, path, syncs, records, floor)
-    // Only once the rows are known to be the whole log: until then nothing is removed.
-    : yield* Effect.tap(findRows(database, path, records, floor), withoutStraySegments(path))
+    : yield* findRows(database, path, records, floor)
   if (records.resetting) yield* finishReset(database, entries, records.compacted)
   const { installed } = yield* recoverState(database, path)
   if (installed === undefined || covers(log, installed)) return { floor, log, entries }
