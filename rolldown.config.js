@@ -6,7 +6,9 @@ const commandLine = {
   input: { flaredb: "src/cli/flaredb.ts", "lock-guard": "src/cli/lock/GuardProcess.ts" },
   platform: "node",
   // The first brings a binary that it looks for beside itself; the second is there when its user has installed it.
-  external: ["rocksdb-native", /^@effect\/sql-pg/]
+  external: ["rocksdb-native", /^@effect\/sql-pg/],
+  // A command names all that it needs where it needs it, whether another one has it in the common file or not.
+  checks: { ineffectiveDynamicImport: false }
 }
 
 /** What a node loads when it starts is what this module imports when it is asked to. */

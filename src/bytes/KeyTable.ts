@@ -40,6 +40,9 @@ const fewEntries = 8
 /** Places looked at for one key. With half of the places free, good hashes need some twenty at most. */
 const maxLooks = 64
 
+/** Keys that may have one hash of 32 bits by chance. More have it by somebody's choice. */
+const maxSameHash = 4
+
 export class KeyTable<Entry extends Keyed> {
   /** In the order in which they were added. */
   readonly all: Array<Entry> = []
@@ -87,8 +90,10 @@ export class KeyTable<Entry extends Keyed> {
   private put(places: Array<number>, hash: number, place: number): void {
     const mask = places.length - 1
     let at = hash & mask
+    let same = 0
     for (let looks = 0; places[at] !== 0; looks++) {
-      if (looks === maxLooks) return this.useTexts()
+      if ((this.all[(places[at] as number) - 1] as Entry).hash === hash) same++
+      if (looks === maxLooks || same === maxSameHash) return this.useTexts()
       at = at + 1 & mask
     }
     places[at] = place
@@ -102,13 +107,14 @@ export class KeyTable<Entry extends Keyed> {
 
 /**
  * Tells whether the keys of one list are distinct: those of operations, of which at most `most` come. It is used again
- * for each list, and keeps nothing of one but numbers.
+ * for each list, and keeps nothing of one but numbers, unless many of its keys have one hash.
  */
 export class DistinctKeys {
   private readonly hashes: Int32Array
   /** Positions in the list, from 1; at least half of the places are free. */
   private readonly places: Int32Array
   private mask = 0
+  private texts: Set<string> | undefined
 
   constructor(most: number) {
     let size = 4
@@ -122,21 +128,41 @@ export class DistinctKeys {
     let size = 4
     while (size < 2 * count) size *= 2
     this.mask = size - 1
+    this.texts = undefined
     this.places.fill(0, 0, size)
   }
 
   /** Adds the key of the operation at `position` of the list; `false` when one that was added before has the same. */
   add(list: ReadonlyArray<object>, position: number, key: Uint8Array): boolean {
     const { hashes, mask, places } = this
+    if (this.texts !== undefined) return addText(this.texts, key)
     const hash = hashOf(key)
     let at = hash & mask
+    let same = 0
     for (let place = places[at] as number; place !== 0; place = places[at] as number) {
-      const other = list[place - 1] as { readonly key: Uint8Array }
-      if (hashes[place - 1] === hash && beginsWith(key, key.length, other.key)) return false
+      if (hashes[place - 1] === hash) {
+        if (beginsWith(key, key.length, keyAt(list, place))) return false
+        if (++same === maxSameHash) return addText(this.useTexts(list), key)
+      }
       at = at + 1 & mask
     }
     hashes[position] = hash
     places[at] = position + 1
     return true
   }
+
+  private useTexts(list: ReadonlyArray<object>): Set<string> {
+    const texts = new Set<string>()
+    for (const place of this.places.subarray(0, this.mask + 1)) {
+      if (place !== 0) texts.add(byteText(keyAt(list, place)))
+    }
+    this.texts = texts
+    return texts
+  }
 }
+
+const keyAt = (list: ReadonlyArray<object>, place: number): Uint8Array =>
+  (list[place - 1] as { readonly key: Uint8Array }).key
+
+/** `false` when it was there. */
+const addText = (texts: Set<string>, key: Uint8Array): boolean => texts.size < texts.add(byteText(key)).size

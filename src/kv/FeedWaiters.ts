@@ -6,7 +6,7 @@
 import { Deferred, Exit } from "effect"
 import type { Change, Revision } from "./model/History.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
-import { compareBytes } from "../bytes/Bytes.ts"
+import { byteText, compareBytes } from "../bytes/Bytes.ts"
 import { prefixRange, successor } from "../bytes/KeyRange.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 import { beginsWith, emptyHash, hashOf, hashOn } from "../bytes/KeyTable.ts"
@@ -22,13 +22,14 @@ interface Seat {
 interface Place {
   readonly name: Uint8Array
   readonly seats: Set<Seat>
-  /** Another one whose name has the same hash. */
-  next: Place | undefined
 }
 
-/** Places by their names. What is looked up is not made a text: each change is, for every length of a prefix. */
+/**
+ * Places by their names. What is looked up is not made a text: each change is, for every length of a prefix. Only those
+ * whose names share a hash, as a client may choose them, are found by texts.
+ */
 class Places {
-  private readonly byHash = new Map<number, Place>()
+  private readonly byHash = new Map<number, Place | Map<string, Place>>()
 
   get isEmpty(): boolean {
     return this.byHash.size === 0
@@ -36,9 +37,9 @@ class Places {
 
   /** The place of the first `length` bytes of a key, whose hash is `hash`. */
   find(key: Uint8Array, length: number, hash: number): Place | undefined {
-    let place = this.byHash.get(hash)
-    while (place !== undefined && !beginsWith(key, length, place.name)) place = place.next
-    return place
+    const found = this.byHash.get(hash)
+    if (found instanceof Map) return found.get(byteText(key.subarray(0, length)))
+    return found !== undefined && beginsWith(key, length, found.name) ? found : undefined
   }
 
   /** The place of a name, which is made when there is none. */
@@ -46,8 +47,11 @@ class Places {
     const hash = hashOf(name)
     const known = this.find(name, name.length, hash)
     if (known !== undefined) return known
-    const place: Place = { name, seats: new Set(), next: this.byHash.get(hash) }
-    this.byHash.set(hash, place)
+    const place: Place = { name, seats: new Set() }
+    const others = this.byHash.get(hash)
+    if (others === undefined) this.byHash.set(hash, place)
+    else if (others instanceof Map) others.set(byteText(name), place)
+    else this.byHash.set(hash, new Map([[byteText(others.name), others], [byteText(name), place]]))
     return place
   }
 
@@ -56,13 +60,9 @@ class Places {
     const hash = hashOf(name)
     const place = this.find(name, name.length, hash)
     if (place === undefined || !place.seats.delete(seat) || place.seats.size > 0) return false
-    const first = this.byHash.get(hash) as Place
-    if (first !== place) {
-      let before = first
-      while (before.next !== place) before = before.next as Place
-      before.next = place.next
-    } else if (place.next === undefined) this.byHash.delete(hash)
-    else this.byHash.set(hash, place.next)
+    const others = this.byHash.get(hash)
+    if (others instanceof Map) others.delete(byteText(name))
+    if (!(others instanceof Map) || others.size === 0) this.byHash.delete(hash)
     return true
   }
 }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Keyed } from "../../src/bytes/KeyTable.ts"
 import { DistinctKeys, hashOf, KeyTable } from "../../src/bytes/KeyTable.ts"
+import { sameHash } from "./SameHash.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -27,6 +28,44 @@ describe("KeyTable", () => {
       assert.deepEqual(table.all, entries)
     })
   }
+})
+
+/** Counts how often its key is read. */
+class Counted implements Keyed {
+  static reads = 0
+  readonly hash: number
+  private readonly bytes: Uint8Array
+
+  constructor(key: Uint8Array, hash: number) {
+    this.bytes = key
+    this.hash = hash
+  }
+
+  get key(): Uint8Array {
+    Counted.reads++
+    return this.bytes
+  }
+}
+
+it("keys that were chosen to have one hash cost a table and a list of distinct keys no more than others", () => {
+  const table = new KeyTable<Counted>()
+  const keys = sameHash(24)
+  const hash = hashOf(keys[0] as Uint8Array)
+  for (const key of keys) {
+    assert.strictEqual(hashOf(key), hash)
+    table.add(new Counted(key, hash))
+  }
+  Counted.reads = 0
+  for (const key of keys) assert.strictEqual(table.get(key, hash)?.hash, hash)
+  assert.isAtMost(Counted.reads, 4 * keys.length)
+
+  const distinct = new DistinctKeys(512)
+  const list = [...keys, ...keys].map((key) => new Counted(key, hash))
+  distinct.begin(list.length)
+  Counted.reads = 0
+  const added = [...keys, ...keys].map((key, i) => distinct.add(list, i, key))
+  assert.deepStrictEqual(added, [...keys.map(() => true), ...keys.map(() => false)])
+  assert.isAtMost(Counted.reads, 4 * keys.length)
 })
 
 describe("DistinctKeys", () => {

@@ -6,6 +6,7 @@ import type { KeyRange } from "../../src/bytes/KeyRange.ts"
 import { allKeys, prefixRange, singleKey } from "../../src/bytes/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/model/KeyRanges.ts"
 import { FeedWaiters } from "../../src/kv/FeedWaiters.ts"
+import { sameHash } from "../bytes/SameHash.ts"
 
 /** Keys of few different bytes, so that they meet. */
 const Key = Schema.Array(Schema.Literals([0, 1, 97, 255])).check(Schema.isMinLength(1), Schema.isMaxLength(3))
@@ -121,4 +122,22 @@ it("those who left keep few places, and no more than those who wait", () => {
   const again = waiters.add((all[3] as (typeof all)[number]).ranges, 1)
   waiters.wake([revision(2, Buffer.from("d3"))])
   assert.isTrue(again.isWoken)
+})
+
+it("keys that were chosen to have one hash each wake their own watch, whichever of them are left", () => {
+  const keys = sameHash(6)
+  for (const rangeOfKey of [singleKey, prefixRange]) {
+    const waiters = new FeedWaiters()
+    // More ranges than are kept without a waiter, so that each place is left and taken again.
+    for (let round = 0; round < 400; round++) {
+      const all = keys.map((key) => waiters.add(KeyRanges.of(rangeOfKey(key)), 1))
+      for (const [i, waiter] of all.entries()) if (i % 2 === round % 2) waiters.remove(waiter)
+      for (const [i, key] of keys.entries()) {
+        waiters.wake([revision(1, key)])
+        for (const [j, waiter] of all.entries()) assert.strictEqual(waiter.isWoken, j % 2 !== round % 2 && j <= i)
+      }
+      assert.strictEqual(waiters.size, 0)
+    }
+    assert.isAtMost(waiters.places, 1_024)
+  }
 })
