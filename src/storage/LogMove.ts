@@ -17,8 +17,7 @@ import { RocksDb } from "./rocksdb/RocksDb.ts"
 import { segmentOptions } from "./segments/EntrySegments.ts"
 import { SegmentLog } from "./segments/SegmentLog.ts"
 import { removeStraySegments } from "./segments/StraySegments.ts"
-import type { OpenError, StorageError } from "./StorageError.ts"
-import { failureIn } from "./StorageError.ts"
+import type { OpenError } from "./StorageError.ts"
 
 export interface MovedLog {
   /** Entries that were moved; 0 when the log was in segments before. */
@@ -47,16 +46,10 @@ const copyEntries = Effect.fnUntraced(function*(database: RocksDb["Service"], pa
   return log.lastIndex - log.compacted.index
 })
 
-const withoutSegments = (path: string): Effect.Effect<void, StorageError> =>
-  Effect.try({
-    try: () => removeStraySegments(path),
-    catch: (cause) => failureIn("remove what an earlier move has left", path, cause)
-  })
-
 /** What a move that failed has written would keep a full disk full. It counts once the marker says so. */
 const giveBack = (path: string): Effect.Effect<void> =>
   inspectMarker(path).pipe(
-    Effect.flatMap((marker) => hasSegments(marker) ? Effect.void : withoutSegments(path)),
+    Effect.flatMap((marker) => hasSegments(marker) ? Effect.void : removeStraySegments(path)),
     // The caller gets the error of the move; the next start or move removes what is left now.
     Effect.ignore
   )
@@ -66,7 +59,7 @@ const move = Effect.fnUntraced(function*(path: string) {
   const before = hasSegments(yield* markerOf(path))
   let entries = 0
   if (!before) {
-    yield* withoutSegments(path)
+    yield* removeStraySegments(path)
     entries = yield* copyEntries(database, path)
     yield* requireSegments(database)
   }

@@ -10,17 +10,12 @@ import * as RocksStateStore from "./RocksStateStore.ts"
 import { removeStraySegments } from "../segments/StraySegments.ts"
 import type { StateStore } from "../StateStore.ts"
 import type { OpenError } from "../StorageError.ts"
-import { failureIn } from "../StorageError.ts"
 
 /** Once the rows are known to be the whole log: until then nothing is removed. */
 const withoutStraySegments = Layer.effectDiscard(Effect.gen(function*() {
   yield* LogStore
   const { marker, path } = yield* DataDir
-  if (hasSegments(marker)) return
-  yield* Effect.try({
-    try: () => removeStraySegments(path),
-    catch: (cause) => failureIn("remove what a move of the log has left", path, cause)
-  })
+  if (!hasSegments(marker)) yield* removeStraySegments(path)
 }))
 
 /** Opens (or creates) the directory of `options`. The database itself is given too, for its sync counters. */
