@@ -4,10 +4,11 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync, spawn } from "node:child_process"
-import { readdirSync, rmSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
+import { removeLive } from "../LiveDirectory.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
@@ -114,7 +115,7 @@ const ends: ReadonlyArray<{
     end: (folder, pid) => {
       const data = readdirSync(folder).find((name) => name.startsWith("flaredb-bench-"))
       if (data === undefined || loadsOf(pid).length === 0) return false
-      rmSync(join(folder, data, "node-2"), { recursive: true })
+      removeLive(join(folder, data, "node-2"))
       return true
     },
     says: /^flaredb: node 2 of the cluster that was .* ended with exit code 1; it said: .*\/node-2.* was removed.*\n$/

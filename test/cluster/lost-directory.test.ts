@@ -6,6 +6,7 @@ import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
+import { removeLive } from "../LiveDirectory.ts"
 import * as Cluster from "./Cluster.ts"
 import { rest } from "./Rest.ts"
 
@@ -37,7 +38,7 @@ it.live("a leader whose directory is removed stops, twice in a row, and nothing 
       for (let round = 0; round < 2; round++) {
         yield* more(100)
         const leader = yield* cluster.leader
-        rmSync(leader.dataDir, { recursive: true })
+        removeLive(leader.dataDir)
         assert.strictEqual(yield* leader.ended, 1)
         const fatal = leader.log.filter((line) => /the node stops serving/.test(line))
         assert.lengthOf(fatal, 1)

@@ -25,6 +25,7 @@ import { failureIn, lostFrom, StorageIoError } from "../../src/storage/StorageEr
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
 import { eventually } from "../Eventually.ts"
+import { removeLive } from "../LiveDirectory.ts"
 import { copyCrashImage } from "./CrashImage.ts"
 import { inFormat, logFormats, segmentInUse, segmentsIn } from "./LogFormats.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
@@ -128,7 +129,7 @@ describe("a directory under a running node", () => {
         const path = join(yield* temporaryFolder, "node-1")
         const { acknowledged, put, reason } = yield* inFormat(format, start(path))
         yield* acknowledged("a")
-        rmSync(path, { recursive: true })
+        removeLive(path)
         const answer = yield* put("b")
         assert.isFalse(answer instanceof Uint8Array)
         assert.match(yield* reason, /node-1 was removed, moved or replaced while the node runs.*lost-node\.md/)
@@ -181,7 +182,7 @@ describe("a directory under a running node", () => {
     }))
 
   const losses: ReadonlyArray<readonly [what: string, how: (path: string) => void, missing: RegExp]> = [
-    ["is removed", (path) => rmSync(path, { recursive: true }), /removed, moved or replaced/],
+    ["is removed", (path) => removeLive(path), /removed, moved or replaced/],
     ["is moved", (path) => renameSync(path, `${path}.away`), /the directory itself is not there/],
     ["is replaced by a copy", (path) => {
       renameSync(path, `${path}.away`)
@@ -189,7 +190,7 @@ describe("a directory under a running node", () => {
       // The segment in use is another file in the copy: a sync that comes first names it.
     }, /(the directory itself|flaredb-log-\d+) is not there/],
     ["is emptied", (path) => {
-      for (const name of readdirSync(path)) rmSync(join(path, name))
+      for (const name of readdirSync(path)) rmSync(join(path, name), { force: true })
     }, /removed, moved or replaced/],
     ["loses the write-ahead log in use", (path) => {
       for (const name of named(path, /\.log$/)) rmSync(join(path, name))
