@@ -6,6 +6,7 @@
 import { Effect, Metric } from "effect"
 import type { Scope } from "effect"
 import { lookEvery } from "./CoalescedSleep.ts"
+import { seriesOf } from "./MetricSeries.ts"
 
 /** One table of a node. */
 export interface BoundedTable {
@@ -28,10 +29,20 @@ export const warnShare = 0.8
 export const calmShare = 0.7
 
 /** What is in the table. At the limit, more is refused or something idle is evicted. */
-const entriesGauge = Metric.gauge("flaredb_table_entries", { description: "what is in a bounded table of this node" })
+const entriesGauge = seriesOf((table) =>
+  Metric.gauge("flaredb_table_entries", {
+    description: "what is in a bounded table of this node",
+    attributes: { table }
+  })
+)
 
 /** The other half: alert on entries over limit. */
-const limitGauge = Metric.gauge("flaredb_table_limit", { description: "the limit of a bounded table of this node" })
+const limitGauge = seriesOf((table) =>
+  Metric.gauge("flaredb_table_limit", {
+    description: "the limit of a bounded table of this node",
+    attributes: { table }
+  })
+)
 
 /**
  * Publishes `flaredb_table_entries` and `flaredb_table_limit` for each of the tables while the scope is open, and
@@ -43,8 +54,8 @@ export const watchTables = Effect.fnUntraced(function*(
   const context = yield* Effect.context<never>()
   const fork = Effect.runForkWith(context)
   const samples = tables.map(({ entries, limit, setting, table }) => {
-    const gauge = Metric.withAttributes(entriesGauge, { table })
-    Metric.withAttributes(limitGauge, { table }).updateUnsafe(limit, context)
+    const gauge = entriesGauge(table)
+    limitGauge(table).updateUnsafe(limit, context)
     let warned = false
     return () => {
       const count = entries()

@@ -1,6 +1,7 @@
 /** How often callers are refused, by whom and why. */
 import { Effect, Metric } from "effect"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
+import { seriesOf } from "../MetricSeries.ts"
 import type { UnauthenticatedReason } from "./Authentication.ts"
 
 /** Names that have a label of their own in the metric. */
@@ -10,16 +11,22 @@ const maxNames = 200
 const otherNames = "unknown"
 
 /** A user that is refused again and again lacks a role, or looks for what it should not see. */
-const unauthorized = Metric.counter("flaredb_unauthorized_total", {
-  description: "operations refused because their caller may not do that, by the name of the user",
-  incremental: true
-})
+const unauthorized = seriesOf((name) =>
+  Metric.counter("flaredb_unauthorized_total", {
+    description: "operations refused because their caller may not do that, by the name of the user",
+    incremental: true,
+    attributes: { name }
+  })
+)
 
 /** Credentials that ended unseen, or somebody who tries. */
-const unauthenticated = Metric.counter("flaredb_unauthenticated_total", {
-  description: "callers refused because the node does not know them, by the reason",
-  incremental: true
-})
+const unauthenticated = seriesOf((reason: UnauthenticatedReason) =>
+  Metric.counter("flaredb_unauthenticated_total", {
+    description: "callers refused because the node does not know them, by the reason",
+    incremental: true,
+    attributes: { reason }
+  })
+)
 
 export interface AccessMetrics {
   readonly unauthorized: (name: string) => void
@@ -37,7 +44,7 @@ export const make = ({ isUser }: Pick<MachineAccess, "isUser">): Effect.Effect<A
       return name
     }
     return {
-      unauthorized: (name) => Metric.withAttributes(unauthorized, { name: labelOf(name) }).updateUnsafe(1, context),
-      unauthenticated: (reason) => Metric.withAttributes(unauthenticated, { reason }).updateUnsafe(1, context)
+      unauthorized: (name) => unauthorized(labelOf(name)).updateUnsafe(1, context),
+      unauthenticated: (reason) => unauthenticated(reason).updateUnsafe(1, context)
     }
   })

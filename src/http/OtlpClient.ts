@@ -12,6 +12,7 @@ import type { HttpClientRequest } from "effect/http"
 import type { IncomingMessage } from "node:http"
 import { Agent as EncryptedAgent, request as requestEncrypted } from "node:https"
 import { errorText } from "../ErrorText.ts"
+import { seriesOf } from "../MetricSeries.ts"
 import { hostNames } from "../net/HostNames.ts"
 import { Agent as PlainAgent, request as requestPlain } from "./NodeHttp.ts"
 
@@ -28,10 +29,13 @@ const againMs = 1_000
 const maxAnswerBytes = 64 * 1024
 
 /** Not 0 means that the collector does not take what it is sent, or takes too long. */
-const failures = Metric.counter("flaredb_otlp_failures_total", {
-  description: "exports that the collector did not take, by signal; what was in them is lost",
-  incremental: true
-})
+const failures = seriesOf((signal) =>
+  Metric.counter("flaredb_otlp_failures_total", {
+    description: "exports that the collector did not take, by signal; what was in them is lost",
+    incremental: true,
+    attributes: { signal }
+  })
+)
 
 /** The collector did not take an export. */
 class NotTaken extends Data.TaggedError("NotTaken")<{ readonly reason: string }> {}
@@ -83,7 +87,7 @@ const send = (
 /** A client for the exporter of one signal, which says in the log when its collector goes and comes. */
 export const make = Effect.fnUntraced(function*(options: OtlpClientOptions) {
   const context = yield* Effect.context<never>()
-  const failed = Metric.withAttributes(failures, { signal: options.signal })
+  const failed = failures(options.signal)
   failed.updateUnsafe(0, context)
   const connections = yield* Effect.acquireRelease(Effect.sync(agents), ({ encrypted, plain }) =>
     Effect.sync(() => {

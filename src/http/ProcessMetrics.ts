@@ -7,6 +7,7 @@ import { monitorEventLoopDelay, performance, PerformanceObserver } from "node:pe
 import type { PerformanceEntry } from "node:perf_hooks"
 import { lookEvery } from "../CoalescedSleep.ts"
 import { secondsBuckets } from "../MetricBuckets.ts"
+import { seriesOf } from "../MetricSeries.ts"
 import { memory } from "../server/ProcessFacts.ts"
 import { version } from "../Version.ts"
 
@@ -23,7 +24,10 @@ const resolutionMs = 50
 const windowSamples = 6
 
 /** Which program answers: nodes of two versions show during an upgrade. */
-const build = Metric.gauge("flaredb_build_info", { description: "1, with the versions of FlareDB and of Node" })
+const build = Metric.gauge("flaredb_build_info", {
+  description: "1, with the versions of FlareDB and of Node",
+  attributes: { version, node: process.versions.node }
+})
 
 /** `time()` minus this is the uptime. One that moves is a restart. */
 const started = Metric.gauge("flaredb_process_start_time_seconds", {
@@ -31,10 +35,13 @@ const started = Metric.gauge("flaredb_process_start_time_seconds", {
 })
 
 /** One thread does the work of a node, so its own share cannot pass 1; threads of the disk come on top. */
-const cpu = Metric.counter("flaredb_process_cpu_seconds_total", {
-  description: "processor seconds of all threads of the process, by mode",
-  incremental: true
-})
+const cpu = seriesOf((mode: "user" | "system") =>
+  Metric.counter("flaredb_process_cpu_seconds_total", {
+    description: "processor seconds of all threads of the process, by mode",
+    incremental: true,
+    attributes: { mode }
+  })
+)
 
 /** What the system has to spare for it. The heap is a part of it, RocksDB's memory another. */
 const resident = Metric.gauge("flaredb_process_resident_memory_bytes", { description: "resident memory" })
@@ -68,10 +75,13 @@ const delayMax = Metric.gauge("flaredb_event_loop_delay_max_seconds", {
 })
 
 /** A collection is a pause of everything, except for what an incremental or concurrent one does beside. */
-const collections = Metric.histogram("flaredb_gc_seconds", {
-  description: "seconds that a garbage collection took, by kind",
-  boundaries: secondsBuckets
-})
+const collections = seriesOf((kind) =>
+  Metric.histogram("flaredb_gc_seconds", {
+    description: "seconds that a garbage collection took, by kind",
+    boundaries: secondsBuckets,
+    attributes: { kind }
+  })
+)
 
 /** `NODE_PERFORMANCE_GC_…` of Node. */
 const kinds: ReadonlyMap<number, string> = new Map([
@@ -123,8 +133,7 @@ const watchDelay = Effect.map(Effect.context<never>(), (context) => {
 })
 
 const watchCollections = Effect.map(Effect.context<never>(), (context) => {
-  const of = (kind: string) => Metric.withAttributes(collections, { kind })
-  const byKind = new Map([...kinds].map(([kind, name]) => [kind, of(name)]))
+  const byKind = new Map([...kinds].map(([kind, name]) => [kind, collections(name)]))
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries() as unknown as ReadonlyArray<GcEntry>) {
       byKind.get(entry.detail.kind)?.updateUnsafe(entry.duration / 1_000, context)
@@ -135,8 +144,8 @@ const watchCollections = Effect.map(Effect.context<never>(), (context) => {
 })
 
 const processSample = Effect.map(Effect.context<never>(), (context) => {
-  const cpuOf = (mode: string) => {
-    const counter = Metric.withAttributes(cpu, { mode })
+  const cpuOf = (mode: "user" | "system") => {
+    const counter = cpu(mode)
     return growing((by) => counter.updateUnsafe(by, context))
   }
   const user = cpuOf("user")
@@ -157,7 +166,7 @@ const processSample = Effect.map(Effect.context<never>(), (context) => {
 /** Measures the process while the scope lives. */
 export const layer: Layer.Layer<never> = Layer.effectDiscard(
   Effect.gen(function*() {
-    yield* Metric.update(Metric.withAttributes(build, { version, node: process.versions.node }), 1)
+    yield* Metric.update(build, 1)
     yield* Metric.update(started, performance.timeOrigin / 1_000)
     yield* Metric.update(heapLimit, memory().heapLimitBytes)
     const sample = yield* processSample

@@ -1,28 +1,32 @@
 /**
  * Rate, errors and duration of every call at the ports of a node. A port has one histogram for each of its calls, whose
- * count is the rate, and a counter for each way in which they fail. The handles are kept: most calls pass here. Each is
- * a metric with its labels, because `Metric.withAttributes` makes the name of the series again with each update.
+ * count is the rate, and a counter for each way in which they fail.
  */
 import type { Context } from "effect"
 import { Cause, Clock, Effect, Exit, Metric } from "effect"
 import { secondsBuckets } from "../MetricBuckets.ts"
+import { seriesOf } from "../MetricSeries.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 
 /** Callers see this, with their connection's round trip added. */
-const seconds = (attributes: { readonly port: string; readonly call: string }) =>
-  Metric.histogram("flaredb_call_seconds", {
-    description: "seconds that a port took from reading a call to its answer, by port and call",
-    boundaries: secondsBuckets,
-    attributes
-  })
+const secondsAt = (port: string) =>
+  seriesOf((call) =>
+    Metric.histogram("flaredb_call_seconds", {
+      description: "seconds that a port took from reading a call to its answer, by port and call",
+      boundaries: secondsBuckets,
+      attributes: { port, call }
+    })
+  )
 
 /** Which error it was tells whose fault it is: `Overloaded` is the node's, `InvalidArgument` the caller's. */
-const errors = (attributes: { readonly port: string; readonly call: string; readonly error: string }) =>
-  Metric.counter("flaredb_call_errors_total", {
-    description: "calls that a port answered with an error, by port, call and error",
-    incremental: true,
-    attributes
-  })
+const errorsAt = (port: string) =>
+  seriesOf((call, error) =>
+    Metric.counter("flaredb_call_errors_total", {
+      description: "calls that a port answered with an error, by port, call and error",
+      incremental: true,
+      attributes: { port, call, error }
+    })
+  )
 
 /** What errors are counted under: the name of a typed error, or what else ended the call. */
 export const errorName = (cause: Cause.Cause<unknown>): string => {
@@ -36,13 +40,13 @@ export const errorName = (cause: Cause.Cause<unknown>): string => {
 
 export class CallMetrics {
   readonly nowMs: () => number
-  private readonly port: string
   private readonly context: Context.Context<never>
-  private readonly durations = new Map<string, Metric.Histogram<number>>()
-  private readonly failures = new Map<string, Metric.Counter<number>>()
+  private readonly seconds: ReturnType<typeof secondsAt>
+  private readonly errors: ReturnType<typeof errorsAt>
 
   constructor(port: string, nowMs: () => number, context: Context.Context<never>) {
-    this.port = port
+    this.seconds = secondsAt(port)
+    this.errors = errorsAt(port)
     this.nowMs = nowMs
     this.context = context
   }
@@ -59,20 +63,8 @@ export class CallMetrics {
 
   /** A call that began at `sinceMs` is answered, with an error where one is named. */
   answered(call: string, sinceMs: number, error?: string): void {
-    let duration = this.durations.get(call)
-    if (duration === undefined) {
-      duration = seconds({ port: this.port, call })
-      this.durations.set(call, duration)
-    }
-    duration.updateUnsafe((this.nowMs() - sinceMs) / 1_000, this.context)
-    if (error === undefined) return
-    const name = `${call} ${error}`
-    let failure = this.failures.get(name)
-    if (failure === undefined) {
-      failure = errors({ port: this.port, call, error })
-      this.failures.set(name, failure)
-    }
-    failure.updateUnsafe(1, this.context)
+    this.seconds(call).updateUnsafe((this.nowMs() - sinceMs) / 1_000, this.context)
+    if (error !== undefined) this.errors(call, error).updateUnsafe(1, this.context)
   }
 
   /** A call that began at `sinceMs` ended so. */

@@ -4,6 +4,7 @@
  */
 import type { Context } from "effect"
 import { Effect, Metric } from "effect"
+import { seriesOf } from "../MetricSeries.ts"
 import type { RoleChanged } from "../raft/Output.ts"
 import * as NodeHistograms from "./NodeHistograms.ts"
 import type { WaitKind } from "./Waiting.ts"
@@ -25,9 +26,12 @@ const roleChanges = Metric.counter("flaredb_raft_role_changes_total", {
 const applied = Metric.gauge("flaredb_raft_applied_index", { description: "last applied log index" })
 
 /** Which of the things that a node can wait for it waits for; all are 0 on one that can serve. */
-const waiting = Metric.gauge("flaredb_node_waiting", {
-  description: "1 while the node waits for what the label says before it can serve"
-})
+const waiting = seriesOf((kind: WaitKind) =>
+  Metric.gauge("flaredb_node_waiting", {
+    description: "1 while the node waits for what the label says before it can serve",
+    attributes: { for: kind }
+  })
+)
 
 /** The work of the owner; inputs per turn show how well batching works under load. */
 const turns = Metric.counter("flaredb_node_turns_total", { description: "turns of the owner", incremental: true })
@@ -51,9 +55,12 @@ const leaderKnown = Metric.gauge("flaredb_raft_leader_known", {
 const committed = Metric.gauge("flaredb_raft_commit_index", { description: "last log index known to be committed" })
 
 /** What a follower lacks, as the leader sees it when it is asked. One that grows never ends in a majority of two. */
-const followerLag = Metric.gauge("flaredb_raft_follower_lag_entries", {
-  description: "log entries that this leader has and does not know this peer to have; 0 where it does not lead"
-})
+const followerLag = seriesOf((peer) =>
+  Metric.gauge("flaredb_raft_follower_lag_entries", {
+    description: "log entries that this leader has and does not know this peer to have; 0 where it does not lead",
+    attributes: { peer }
+  })
+)
 
 /** A stalled process cannot send heartbeats: stalls near the election timeout depose leaders. */
 const stalls = Metric.counter("flaredb_node_stalls_total", {
@@ -92,9 +99,12 @@ const violations = Metric.counter("flaredb_peer_violations_total", {
 })
 
 /** Nodes that show different identities do not form one cluster, whatever their names say. */
-const identified = Metric.gauge("flaredb_cluster_info", {
-  description: "1, with the identity of the cluster as a label, once the node knows it"
-})
+const identified = seriesOf((identity) =>
+  Metric.gauge("flaredb_cluster_info", {
+    description: "1, with the identity of the cluster as a label, once the node knows it",
+    attributes: { identity }
+  })
+)
 
 export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly identified: (identity: string) => void
@@ -139,8 +149,7 @@ const updates = (context: Context.Context<never>): NodeMetrics => {
       busyMs = 0
       committed.updateUnsafe(commit, context)
     },
-    followerLag: (peer, entries) =>
-      Metric.withAttributes(followerLag, { peer: String(peer) }).updateUnsafe(entries, context),
+    followerLag: (peer, entries) => followerLag(String(peer)).updateUnsafe(entries, context),
     roleChanged: (change) => {
       roleChanges.updateUnsafe(1, context)
       leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
@@ -148,13 +157,11 @@ const updates = (context: Context.Context<never>): NodeMetrics => {
       term.updateUnsafe(change.term, context)
     },
     applied: (index) => applied.updateUnsafe(index, context),
-    identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
+    identified: (identity) => identified(identity).updateUnsafe(1, context),
     readRound: () => readRounds.updateUnsafe(1, context),
     peerViolation: () => violations.updateUnsafe(1, context),
     waiting: (kind) => {
-      for (const one of waitKinds) {
-        Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
-      }
+      for (const one of waitKinds) waiting(one).updateUnsafe(one === kind ? 1 : 0, context)
     },
     stalled: () => stalls.updateUnsafe(1, context),
     compacted: () => compactions.updateUnsafe(1, context),

@@ -44,6 +44,7 @@ const leaves = new Set([
   "FlareDbError.ts",
   "LogLimiter.ts",
   "MetricBuckets.ts",
+  "MetricSeries.ts",
   "Monotonic.ts",
   "PackageMissing.ts",
   "Printable.ts",

@@ -60,12 +60,13 @@ describe("the sources", { timeout: 60_000 }, () => {
     assert.deepEqual(found, [])
   })
 
-  it("say an error's text, look for its code and sync a folder's names in one place each", () => {
+  it("say an error's text, look for its code, sync a folder's names and label metrics in one place each", () => {
     const once: ReadonlyArray<readonly [what: RegExp, where: string]> = [
       [/(\w+) instanceof Error \? \1\.message : String\(\1\)/, "ErrorText.ts"],
       [/instanceof Error && "code" in /, "ErrorCode.ts"],
       [/0o077\) [!=]== 0 &&/, "SecretFile.ts"],
-      [/\bfolder\.sync\(\)|fsyncSync\(folder\)/, "storage/Folder.ts"]
+      [/\bfolder\.sync\(\)|fsyncSync\(folder\)/, "storage/Folder.ts"],
+      [/Metric\.withAttributes\(/, "MetricSeries.ts"]
     ]
     const found = once.flatMap(([what, where]) =>
       sources.filter(({ path, text }) => path !== where && what.test(text)).map(({ path }) => `${path}: see ${where}`)

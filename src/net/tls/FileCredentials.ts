@@ -7,6 +7,7 @@ import { Clock, Effect, Metric } from "effect"
 import type { Context, Scope } from "effect"
 import { readFile, stat } from "node:fs/promises"
 import { unreadAdvice, unreadText } from "../../ErrorText.ts"
+import { seriesOf } from "../../MetricSeries.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import { describeName } from "./CertificateCheck.ts"
 import type { Credentials, KeyMaterial } from "./Credentials.ts"
@@ -46,9 +47,12 @@ const dayMs = 86_400_000
 const warnDays: ReadonlyArray<number> = [1, 7, 30]
 
 /** Alert when it is less than two weeks ahead of `time()`: from its end on, no connection comes about. */
-const expiryGauge = Metric.gauge("flaredb_certificate_expiry_seconds", {
-  description: "unix time at which a certificate of this process ends"
-})
+const expiryGauge = seriesOf((use, certificate) =>
+  Metric.gauge("flaredb_certificate_expiry_seconds", {
+    description: "unix time at which a certificate of this process ends",
+    attributes: { use, certificate }
+  })
+)
 
 const systemError = (file: string, error: unknown): CredentialsError =>
   new CredentialsError({
@@ -219,8 +223,7 @@ class Files implements FileCredentials {
   /** Has the gauges say when the certificates end. */
   publish(): void {
     const set = (certificate: string, ms: number) =>
-      Metric.withAttributes(expiryGauge, { use: this.options.use, certificate })
-        .updateUnsafe(Math.floor(ms / 1_000), this.metrics)
+      expiryGauge(this.options.use, certificate).updateUnsafe(Math.floor(ms / 1_000), this.metrics)
     const { authoritiesExpireMs, own } = this.checked
     set("authority", authoritiesExpireMs)
     if (own !== undefined) set("own", own.expiresMs)

@@ -9,6 +9,7 @@ import type { Scope } from "effect"
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { lookEvery } from "../../CoalescedSleep.ts"
+import { seriesOf } from "../../MetricSeries.ts"
 import { roomAt } from "../DirectoryRoom.ts"
 import type { Sessions } from "./Database.ts"
 import type { Family } from "./Operation.ts"
@@ -22,25 +23,46 @@ const endMs = 1_000
 
 const gauge = (name: string, description: string) => Metric.gauge(name, { description })
 
+const familyGauge = (name: string, description: string) =>
+  seriesOf((family: Family) => Metric.gauge(name, { description, attributes: { family } }))
+
 /** Of each column family: RocksDB's property, and the gauge that shows it. */
 const familyGauges = [
-  ["cur-size-all-mem-tables", gauge("flaredb_rocksdb_memtable_bytes", "bytes of writes that are in no table yet")],
-  ["num-immutable-mem-table", gauge("flaredb_rocksdb_immutable_memtables", "full memtables that wait for a flush")],
-  ["live-sst-files-size", gauge("flaredb_rocksdb_table_bytes", "bytes of the tables of a column family")],
-  ["live-blob-file-size", gauge("flaredb_rocksdb_blob_bytes", "bytes of the blob files, which have the large rows")],
+  [
+    "cur-size-all-mem-tables",
+    familyGauge("flaredb_rocksdb_memtable_bytes", "bytes of writes that are in no table yet")
+  ],
+  [
+    "num-immutable-mem-table",
+    familyGauge("flaredb_rocksdb_immutable_memtables", "full memtables that wait for a flush")
+  ],
+  ["live-sst-files-size", familyGauge("flaredb_rocksdb_table_bytes", "bytes of the tables of a column family")],
+  [
+    "live-blob-file-size",
+    familyGauge("flaredb_rocksdb_blob_bytes", "bytes of the blob files, which have the large rows")
+  ],
   [
     "live-blob-file-garbage-size",
-    gauge("flaredb_rocksdb_blob_garbage_bytes", "bytes of blob files that no table counts on any more")
+    familyGauge("flaredb_rocksdb_blob_garbage_bytes", "bytes of blob files that no table counts on any more")
   ],
-  ["estimate-live-data-size", gauge("flaredb_rocksdb_live_data_bytes", "about how many bytes of tables are in use")],
-  ["num-files-at-level0", gauge("flaredb_rocksdb_level0_tables", "tables that no compaction has taken yet")],
+  [
+    "estimate-live-data-size",
+    familyGauge("flaredb_rocksdb_live_data_bytes", "about how many bytes of tables are in use")
+  ],
+  ["num-files-at-level0", familyGauge("flaredb_rocksdb_level0_tables", "tables that no compaction has taken yet")],
   [
     "estimate-pending-compaction-bytes",
-    gauge("flaredb_rocksdb_pending_compaction_bytes", "about how many bytes compactions have to rewrite")
+    familyGauge("flaredb_rocksdb_pending_compaction_bytes", "about how many bytes compactions have to rewrite")
   ],
-  ["block-cache-usage", gauge("flaredb_rocksdb_block_cache_bytes", "bytes in the block cache of a column family")],
-  ["block-cache-capacity", gauge("flaredb_rocksdb_block_cache_capacity_bytes", "bytes that the block cache may have")],
-  ["estimate-table-readers-mem", gauge("flaredb_rocksdb_table_reader_bytes", "bytes of memory for open tables")]
+  [
+    "block-cache-usage",
+    familyGauge("flaredb_rocksdb_block_cache_bytes", "bytes in the block cache of a column family")
+  ],
+  [
+    "block-cache-capacity",
+    familyGauge("flaredb_rocksdb_block_cache_capacity_bytes", "bytes that the block cache may have")
+  ],
+  ["estimate-table-readers-mem", familyGauge("flaredb_rocksdb_table_reader_bytes", "bytes of memory for open tables")]
 ] as const
 
 /** Of the whole database. */
@@ -56,10 +78,13 @@ const databaseGauges = [
 ] as const
 
 /** Writes that had to wait: too many memtables, too many tables, or too much to compact. */
-const stalls = Metric.counter("flaredb_rocksdb_write_stalls_total", {
-  description: "times that RocksDB slowed writes down or stopped them, by family, cause and effect",
-  incremental: true
-})
+const stalls = seriesOf((family, cause, effect) =>
+  Metric.counter("flaredb_rocksdb_write_stalls_total", {
+    description: "times that RocksDB slowed writes down or stopped them, by family, cause and effect",
+    incremental: true,
+    attributes: { family, cause, effect }
+  })
+)
 
 /** The log that a start after a crash has to read again. */
 const walBytes = gauge("flaredb_storage_wal_bytes", "bytes of write-ahead logs in the data directory")
@@ -99,8 +124,7 @@ export const watch = Effect.fnUntraced(function*(
   const stalled = (family: Family, text: string) => {
     for (const [cause, effect, count] of stallsIn(text)) {
       const name = `${family} ${cause} ${effect}`
-      const labels = { family, cause, effect }
-      Metric.withAttributes(stalls, labels).updateUnsafe(count - (known.get(name) ?? 0), context)
+      stalls(family, cause, effect).updateUnsafe(count - (known.get(name) ?? 0), context)
       known.set(name, count)
     }
   }
@@ -108,7 +132,7 @@ export const watch = Effect.fnUntraced(function*(
     for (const family of families) {
       for (const [name, of] of familyGauges) {
         const value = Number(await property(family, name))
-        if (Number.isFinite(value)) Metric.withAttributes(of, { family }).updateUnsafe(value, context)
+        if (Number.isFinite(value)) of(family).updateUnsafe(value, context)
       }
       stalled(family, await property(family, "cf-write-stall-stats") ?? "")
     }
