@@ -2,7 +2,7 @@
  * Real nodes: processes of the built package on free loopback ports with data in a temporary folder, all gone with
  * the scope. Their logs are kept and shown when the test fails.
  */
-import { Deferred, Effect, Exit, FileSystem, Option, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, FileSystem, Option, Scope, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import type { ChildProcessHandle } from "effect/process/ChildProcessSpawner"
 import type { NodeReport } from "../../src/protocol/NodeReport.ts"
@@ -20,6 +20,8 @@ import { freePorts } from "./FreePorts.ts"
 interface Running {
   readonly handle: ChildProcessHandle
   readonly scope: Scope.Closeable
+  /** Ends when everything that the process wrote was read. */
+  readonly read: Effect.Effect<void>
 }
 
 /** Log lines kept of each node. */
@@ -92,7 +94,6 @@ export class ClusterNode {
       // At the end of a test. One that looks at how a node ends in good order stops it before.
       killSignal: "SIGKILL"
     }).pipe(Scope.provide(scope))
-    this.running = { handle, scope }
     const ready = yield* Deferred.make<void, Error>()
     const keep = (line: string) => this.kept.add(line)
     const lines = (stream: typeof handle.stdout, each: (line: string) => void) =>
@@ -102,13 +103,19 @@ export class ClusterNode {
         Stream.runForEach((line) => Effect.sync(() => each(line))),
         Effect.ignore
       )
-    yield* Effect.forkIn(lines(handle.stderr, keep), scope)
+    const read = yield* Effect.forkIn(
+      Effect.all([
+        lines(handle.stderr, keep),
+        lines(handle.stdout, (line) => {
+          keep(line)
+          if (/^READY\b/.test(line)) Deferred.doneUnsafe(ready, Exit.void)
+        })
+      ], { concurrency: "unbounded", discard: true }),
+      scope
+    )
+    this.running = { handle, scope, read: Effect.asVoid(Fiber.await(read)) }
     yield* Effect.forkIn(
-      lines(handle.stdout, (line) => {
-        keep(line)
-        if (/^READY\b/.test(line)) Deferred.doneUnsafe(ready, Exit.void)
-      }).pipe(
-        Effect.andThen(Effect.exit(handle.exitCode)),
+      Effect.exit(Effect.andThen(Fiber.await(read), handle.exitCode)).pipe(
         Effect.andThen((exit) =>
           Deferred.fail(ready, new Error(`node ${this.id} ended before it was ready: ${exit}\n${this.log.join("\n")}`))
         )
@@ -129,19 +136,23 @@ export class ClusterNode {
     if (running === undefined) return undefined
     this.running = undefined
     process.kill(running.handle.pid, signal)
-    const code = yield* Effect.exit(running.handle.exitCode)
-    yield* Scope.close(running.scope, Exit.void)
-    return Exit.isSuccess(code) ? Number(code.value) : undefined
+    return yield* this.endOf(running)
   })
 
   /** Waits until the process ends by itself, and gives its exit code, absent when a signal ended it. */
   readonly ended = Effect.suspend(() => {
     const { running } = this
     if (running === undefined) throw new Error(`node ${this.id} does not run`)
-    return Effect.flatMap(Effect.exit(running.handle.exitCode), (code) => {
-      this.running = undefined
-      return Effect.as(Scope.close(running.scope, Exit.void), Exit.isSuccess(code) ? Number(code.value) : undefined)
-    })
+    return Effect.tap(this.endOf(running), () => Effect.sync(() => this.running = undefined))
+  })
+
+  /** The exit code comes before what a process wrote last: its end waits for that too. */
+  private readonly endOf = Effect.fnUntraced(function*({ handle, read, scope }: Running) {
+    const code = yield* Effect.exit(handle.exitCode)
+    // A process that it started may live on, and hold the pipe open.
+    yield* Effect.timeoutOption(read, "5 seconds")
+    yield* Scope.close(scope, Exit.void)
+    return Exit.isSuccess(code) ? Number(code.value) : undefined
   })
 
   /** Stops the process in its tracks: its sockets stay open, and nobody answers. */
