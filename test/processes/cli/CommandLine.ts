@@ -1,5 +1,5 @@
 /** The command line: a process for each call, as users run it. */
-import { Deferred, Effect, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawn as spawnProcess } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
@@ -91,7 +91,10 @@ export const startArgs = (ports: ReadonlyArray<number>, dataDir: string, ...more
   ...more
 ]
 
-/** Starts a command, and waits for a line of either output that matches. */
+/**
+ * Starts a command, and waits for a line of either output that matches. `ended` gives the exit code once all lines have
+ * been read: a process may be gone before they are.
+ */
 export const untilLine = Effect.fnUntraced(function*(
   args: ReadonlyArray<string>,
   pattern: RegExp,
@@ -111,9 +114,14 @@ export const untilLine = Effect.fnUntraced(function*(
       Effect.ignore
     )
   const out = Effect.all([reading(handle.stdout), reading(handle.stderr)], { concurrency: "unbounded" })
-  yield* Effect.forkScoped(
+  const read = yield* Effect.forkScoped(
     Effect.andThen(out, Effect.suspend(() => Deferred.fail(matched, new Error(`it ended: ${lines.join("\n")}`))))
   )
   yield* Deferred.await(matched)
-  return { handle, lines }
+  const ended = Effect.exit(handle.exitCode).pipe(
+    Effect.tap(() => Fiber.await(read)),
+    // A signal has no exit code.
+    Effect.map((exit) => Exit.isSuccess(exit) ? Number(exit.value) : undefined)
+  )
+  return { handle, lines, ended }
 })

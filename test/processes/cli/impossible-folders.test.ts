@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { freePorts } from "../../cluster/FreePorts.ts"
+import { waitMs } from "../../Eventually.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run, startArgs } from "./CommandLine.ts"
 
@@ -48,7 +49,7 @@ describe.skipIf(process.platform === "win32")("a data directory", () => {
               ]
             ) {
               // The process is killed when the time is over, also one that spins and hears no SIGTERM.
-              const { code, err, out } = yield* Effect.timeout(run(args), "20 seconds")
+              const { code, err, out } = yield* Effect.timeout(run(args), waitMs())
               assert.match(err, reason, args[0])
               assert.match(err, /^flaredb: [^\n]*\n$/, args[0])
               assert.strictEqual(code, 1, args[0])
