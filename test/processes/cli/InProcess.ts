@@ -39,12 +39,14 @@ export interface InProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** For commands with rows or values, which they write to standard output themselves, and for errors as JSON. */
   readonly oneAtATime?: boolean
+  /** Leaves control characters in what was printed. */
+  readonly asIs?: boolean
 }
 
 /** Carries `args` out, with no other variables than `env`, and gives what `run` of `CommandLine.ts` gives. */
 export const runInProcess = Effect.fnUntraced(function*(
   args: ReadonlyArray<string>,
-  { env = {}, oneAtATime = false }: InProcessOptions = {}
+  { asIs = false, env = {}, oneAtATime = false }: InProcessOptions = {}
 ) {
   const out: Array<string> = []
   const err: Array<string> = []
@@ -58,6 +60,6 @@ export const runInProcess = Effect.fnUntraced(function*(
   const exit = yield* oneAtATime ? asProcess(args, out, command) : command
   const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
   const code = Exit.isSuccess(exit) ? 0 : failure instanceof Failure ? failure.exitCode : exitCodes.failed
-  const plain = (lines: ReadonlyArray<string>) => stripVTControlCharacters(lines.join(""))
+  const plain = (lines: ReadonlyArray<string>) => asIs ? lines.join("") : stripVTControlCharacters(lines.join(""))
   return { code, out: plain(out), err: plain(err) }
 })

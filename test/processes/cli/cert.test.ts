@@ -12,21 +12,29 @@ import { createServer } from "node:tls"
 import { factsOf, isIssuedBy, missingUses, parsePem } from "../../../src/certificates/Certificates.ts"
 import { openssl, opensslMissing } from "../../certificates/Openssl.ts"
 import { run } from "./CommandLine.ts"
+import type { InProcessOptions } from "./InProcess.ts"
+import { runInProcess } from "./InProcess.ts"
 
 const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "flaredb-cert-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** Runs `flaredb cert …` in a folder of certificates. No output of any command may have a key in it. */
-const certIn = (folder: string) => (...args: ReadonlyArray<string>) =>
-  Effect.map(run(["cert", ...args, "--certs-dir", folder]), (ran) => {
+type Carry = (args: ReadonlyArray<string>, options?: InProcessOptions) => ReturnType<typeof runInProcess>
+
+const asProcess: Carry = (args) => Effect.orDie(run(args))
+
+const inProcess: Carry = (args, options) => runInProcess(args, { ...options, oneAtATime: true })
+
+/** Carries `flaredb cert …` out in a folder of certificates. No output of any command may have a key in it. */
+const certIn = (folder: string, carry: Carry = inProcess) => (...args: ReadonlyArray<string>) =>
+  Effect.map(carry(["cert", ...args, "--certs-dir", folder]), (ran) => {
     assert.notInclude(ran.out + ran.err, "PRIVATE", args.join(" "))
     return ran
   })
 
-const succeeds = (folder: string) => {
-  const cert = certIn(folder)
+const succeeds = (folder: string, carry: Carry = inProcess) => {
+  const cert = certIn(folder, carry)
   return (...args: ReadonlyArray<string>) =>
     Effect.map(cert(...args), ({ code, err, out }) => {
       assert.strictEqual(code, 0, `${args.join(" ")}\n${out}${err}`)
@@ -42,9 +50,9 @@ const certificateIn = (...path: ReadonlyArray<string>): X509Certificate => {
 
 const nodes = "1=db1.example.com:7001:7101:7201,2=db2.example.com:7001:7101:7201,3=10.0.0.3:7001:7101:7201"
 
-/** Everything that three machines need, and how much of it others may read. */
-const makeAll = Effect.fnUntraced(function*(folder: string) {
-  const cert = succeeds(folder)
+/** Everything that three machines need. */
+const makeAll = Effect.fnUntraced(function*(folder: string, carry: Carry = inProcess) {
+  const cert = succeeds(folder, carry)
   yield* cert("ca", "--cluster", "prod")
   yield* cert("node", "1", "--host", "db1.example.com,10.0.0.1")
   yield* cert("node", "2", "--host", "db2.example.com")
@@ -73,7 +81,8 @@ describe("flaredb cert", () => {
   it.live("makes what three machines need, for their owner alone", () =>
     Effect.gen(function*() {
       const folder = join(yield* temporaryFolder, "certs")
-      yield* makeAll(folder)
+      // A process lets nobody else read what it makes.
+      yield* makeAll(folder, asProcess)
       const found = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()
       assert.deepStrictEqual(found.filter((name) => !name.startsWith("node-2") && !name.startsWith("node-3")), [
         "ca.crt",
@@ -88,7 +97,7 @@ describe("flaredb cert", () => {
         "node-1/node.key"
       ])
       for (const name of [".", ...found]) assert.strictEqual(statSync(join(folder, name)).mode & 0o077, 0, name)
-      const check = yield* succeeds(folder)(
+      const check = yield* succeeds(folder, asProcess)(
         "check",
         "--nodes",
         nodes,
@@ -138,23 +147,23 @@ describe("flaredb cert", () => {
     Effect.gen(function*() {
       const folder = join(yield* temporaryFolder, "certs")
       yield* makeAll(folder)
-      const shown = yield* run(["cert", "show", join(folder, "node-1/node.crt")])
+      const shown = yield* inProcess(["cert", "show", join(folder, "node-1/node.crt")])
       assert.match(shown.out, /^holder +node 1 of cluster prod, flaredb:\/\/prod\/node\/1$/m)
       assert.match(shown.out, /^hosts +db1.example.com, 10.0.0.1$/m)
       const port = yield* serve(join(folder, "node-1"))
-      const live = yield* run(["cert", "show", `127.0.0.1:${port}`])
+      const live = yield* inProcess(["cert", "show", `127.0.0.1:${port}`])
       assert.strictEqual(live.out, shown.out)
-      const json = JSON.parse((yield* run(["cert", "show", `127.0.0.1:${port}`, "--json"])).out)
+      const json = JSON.parse((yield* inProcess(["cert", "show", `127.0.0.1:${port}`, "--json"])).out)
       const { fingerprint256 } = certificateIn(folder, "node-1/node.crt")
       assert.deepInclude(json, { name: "flaredb://prod/node/1", sha256: fingerprint256, isAuthority: false })
-      const key = yield* run(["cert", "show", join(folder, "ca.key")])
+      const key = yield* inProcess(["cert", "show", join(folder, "ca.key")])
       assert.deepStrictEqual([key.code, key.out], [1, ""])
       assert.match(key.err, /ca.key: it holds a private key and no certificate\n$/)
       writeFileSync(join(folder, "garbage"), Buffer.from([0xff, 0x1b, 0x5b, 0x00]))
-      const garbage = yield* run(["cert", "show", join(folder, "garbage"), "--json"])
+      const garbage = yield* inProcess(["cert", "show", join(folder, "garbage"), "--json"])
       assert.strictEqual(garbage.code, 1)
       assert.match(JSON.parse(garbage.err).error.message, /holds no certificate in PEM form/)
-      const refused = yield* run(["cert", "show", "127.0.0.1:1"])
+      const refused = yield* inProcess(["cert", "show", "127.0.0.1:1"])
       assert.deepStrictEqual([refused.code, refused.err], [1, "flaredb: 127.0.0.1:1: nothing listens there\n"])
     }).pipe(Effect.provide(NodeServices.layer)))
 
@@ -169,12 +178,12 @@ describe("flaredb cert", () => {
         FLAREDB_NODE_ID: "1",
         FLAREDB_CERTS_DIR: one
       }
-      const { code, err, out } = yield* run(["cert", "check"], { env })
+      const { code, err, out } = yield* inProcess(["cert", "check"], { env })
       assert.strictEqual(code, 1)
       assert.match(out, /^problem: .*node.key: others than its owner may read the key \(mode 644\); run chmod 600/m)
       assert.match(out, /^problem: .*node.crt: it is not valid for db9, by which the others dial node 1/m)
       assert.match(err, /^flaredb: 2 problems in /)
-      const json = yield* run(["cert", "check", "--json"], { env })
+      const json = yield* inProcess(["cert", "check", "--json"], { env })
       assert.lengthOf(json.out.trim().split("\n"), 3)
     }).pipe(Effect.provide(NodeServices.layer)))
 
