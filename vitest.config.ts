@@ -45,6 +45,7 @@ const maxProcessWorkers = 2 * maxWorkers
 
 /** Files that take long, in the order of their times: one that began among the last would be waited for alone. */
 const longest = [
+  "processes/deploy/guide",
   "cluster/lock-command",
   "cluster/walk",
   "cluster/actors-chaos",
@@ -64,22 +65,20 @@ const longest = [
   "cluster/actors-crashes",
   "cluster/stale-leader",
   "cluster/leader-loss",
-  "cluster/waiting",
-  "processes/deploy/guide",
-  "processes/cli/usage"
+  "cluster/waiting"
 ].map((name) => `/test/${name}.test.ts`)
 
 /** Vitest knows what a file took in an earlier run, and in a clone begins with those that have the most to read. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
-    const rank = ({ moduleId }: TestSpecification) => {
-      const at = longest.findIndex((name) => moduleId.endsWith(name))
-      return at === -1 ? longest.length : at
-    }
+    const rank = ({ moduleId }: TestSpecification) => longest.findIndex((name) => moduleId.endsWith(name))
     const sorted = await super.sort(files)
-    // Files of a project stay together, because a worker is of one project.
-    const projects = [...new Set(sorted.map(({ project }) => project))]
-    return projects.flatMap((one) => sorted.filter(({ project }) => project === one).sort((a, b) => rank(a) - rank(b)))
+    const [others, long] = [sorted.filter((file) => rank(file) === -1), sorted.filter((file) => rank(file) !== -1)]
+    long.sort((a, b) => rank(a) - rank(b))
+    // The others of a project stay together, because a worker is of one project and goes on only with a file of the same
+    // one: next to it. So the project of the last of the long ones comes first.
+    const projects = [...new Set([...long.toReversed(), ...others].map(({ project }) => project))]
+    return [...long, ...projects.flatMap((one) => others.filter(({ project }) => project === one))]
   }
 }
 

@@ -12,17 +12,18 @@ import { StateStore } from "../../../src/storage/StateStore.ts"
 import { freePorts } from "../../cluster/FreePorts.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run, startArgs, untilLine } from "./CommandLine.ts"
+import { runInProcess } from "./InProcess.ts"
 
 /** Writes a record of a stopped node. */
 const overwrite = (path: string, key: string, value: object) =>
   RocksDb.use((database) => database.write("raft_state", [{ _tag: "Put", key, value: encodeRecord(value) }], "durable"))
     .pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
 
-const put = (endpoint: string, key: string, value: string) => run(["put", key, value, "--endpoints", endpoint])
+const put = (endpoint: string, key: string, value: string) => runInProcess(["put", key, value, "--endpoints", endpoint])
 
-const stop = (handle: { readonly pid: number; readonly exitCode: Effect.Effect<unknown, unknown> }) => {
+const stop = ({ ended, handle }: Effect.Success<ReturnType<typeof untilLine>>) => {
   process.kill(handle.pid, "SIGTERM")
-  return Effect.exit(handle.exitCode)
+  return ended
 }
 
 describe("flaredb backup --from", () => {
@@ -38,12 +39,12 @@ describe("flaredb backup --from", () => {
           const node = yield* untilLine(startArgs(ports, dataDir), /^READY/)
           yield* put(`127.0.0.1:${ports[0]}`, "greeting", "hello")
 
-          const inUse = yield* run(["backup", file, "--from", dataDir])
+          const inUse = yield* runInProcess(["backup", file, "--from", dataDir])
           assert.strictEqual(inUse.code, 1)
           assert.match(inUse.err, /^flaredb: refused to open .*\(locked\)/m)
           assert.deepStrictEqual(readdirSync(folder), ["node"])
-          yield* stop(node.handle)
-          const none = yield* run(["backup", file, "--from", dataDir, "--replaced"])
+          yield* stop(node)
+          const none = yield* runInProcess(["backup", file, "--from", dataDir, "--replaced"])
           assert.match(none.err, /\(nothing-replaced\)/)
 
           // What a heartbeat response in the largest term leaves behind: no campaign can succeed any more.
@@ -58,17 +59,17 @@ describe("flaredb backup --from", () => {
           // Certificates that are still those of the old cluster: a node of the new one would not start with them.
           const certs = join(folder, "certs")
           for (const issue of [["ca", "--cluster", "local"], ["node", "1", "--host", "127.0.0.1"]]) {
-            assert.strictEqual((yield* run(["cert", ...issue, "--certs-dir", certs])).code, 0)
+            assert.strictEqual((yield* runInProcess(["cert", ...issue, "--certs-dir", certs])).code, 0)
           }
           const held = ["--certs-dir", join(certs, "node-1")]
           const made = yield* run(["restore", file, "--cluster-id", "again", ...args, ...held])
           assert.strictEqual(made.code, 0, made.err)
           assert.match(made.out, /are of the cluster local; make those of again .*flaredb cert ca --cluster again /)
           const again = yield* untilLine(startArgs(ports, restored, "--cluster-id", "again"), /^READY/)
-          const { out } = yield* run(["get", "greeting", "--endpoints", `127.0.0.1:${ports[0]}`])
+          const { out } = yield* runInProcess(["get", "greeting", "--endpoints", `127.0.0.1:${ports[0]}`])
           assert.strictEqual(out, "hello\n")
           assert.match((yield* put(`127.0.0.1:${ports[0]}`, "greeting", "again")).out, /revision 2/)
-          yield* stop(again.handle)
+          yield* stop(again)
         }).pipe(Effect.scoped),
       300_000
     )
@@ -82,7 +83,7 @@ describe("flaredb backup --from", () => {
           const ports = yield* freePorts(3)
           const node = yield* untilLine(startArgs(ports, dataDir), /^READY/)
           yield* put(`127.0.0.1:${ports[0]}`, "greeting", "hello")
-          yield* stop(node.handle)
+          yield* stop(node)
           // An empty state, as a stranger may send it.
           yield* Effect.scoped(Effect.gen(function*() {
             const incoming = yield* (yield* StateStore).import
@@ -92,13 +93,13 @@ describe("flaredb backup --from", () => {
               Layer.fresh(RocksStorage.layer({ path: dataDir, clusterId: "local", nodeId: 1, voters: [1] }))
             )
           )
-          const inspected = yield* run(["inspect", dataDir])
+          const inspected = yield* runInProcess(["inspect", dataDir])
           assert.match(inspected.out, /replaced state +\d+ \(term \d+\)/)
           const file = join(folder, "rescue")
-          const saved = yield* run(["backup", file, "--from", dataDir, "--replaced", "--json"])
+          const saved = yield* runInProcess(["backup", file, "--from", dataDir, "--replaced", "--json"])
           assert.strictEqual(saved.code, 0, saved.err)
           assert.deepInclude(JSON.parse(saved.out) as object, { revision: 1, replaced: true })
-          assert.strictEqual((yield* run(["restore", file, "--dry-run"])).code, 0)
+          assert.strictEqual((yield* runInProcess(["restore", file, "--dry-run"])).code, 0)
         }).pipe(Effect.scoped),
       300_000
     )
@@ -111,7 +112,7 @@ describe("flaredb backup --from", () => {
           const dataDir = join(folder, "node")
           const file = join(folder, "rescue")
           const failing = (from: string, expected: RegExp) =>
-            Effect.map(run(["backup", file, "--from", from]), ({ code, err }) => {
+            Effect.map(runInProcess(["backup", file, "--from", from]), ({ code, err }) => {
               assert.strictEqual(code, 1)
               assert.match(err, expected)
             })
@@ -129,7 +130,7 @@ describe("flaredb backup --from", () => {
           const marker = { formatVersion: 99, clusterId: "local", nodeId: 1, voters: [1], createdMs: 0 }
           yield* overwrite(whole, stateKeys.marker, marker)
           yield* failing(whole, /\(format-version\): expected format 4, 5, 6, found format 99/)
-          const alone = yield* run(["backup", file, "--replaced"])
+          const alone = yield* runInProcess(["backup", file, "--replaced"])
           assert.strictEqual(alone.code, 2)
           assert.notInclude(readdirSync(folder), "rescue")
         }).pipe(Effect.scoped),

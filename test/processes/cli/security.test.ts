@@ -3,6 +3,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { run } from "./CommandLine.ts"
+import { runInProcess } from "./InProcess.ts"
 
 const open = ["--node-id", "1", "--listen-host", "0.0.0.0"]
 
@@ -23,20 +24,20 @@ describe("security of the command line", () => {
 
     it.effect("config check says the same, and takes what start takes", () =>
       Effect.gen(function*() {
-        const refused = yield* run(["config", "check", ...open])
+        const refused = yield* runInProcess(["config", "check", ...open])
         assert.strictEqual(refused.code, 2)
         assert.include(refused.err, "0.0.0.0 is reached from other machines")
-        const asked = yield* run(["config", "check", ...open, "--insecure"])
+        const asked = yield* runInProcess(["config", "check", ...open, "--insecure"])
         assert.strictEqual(asked.code, 0, asked.err)
         assert.deepInclude(JSON.parse(asked.out) as object, { tls: "off", clientAuth: "none", insecure: true })
-        const tokens = yield* run(["config", "check", ...open, "--insecure", "--client-auth", "token"])
+        const tokens = yield* runInProcess(["config", "check", ...open, "--insecure", "--client-auth", "token"])
         assert.include(tokens.err, "tokens are not taken over plain connections")
       }))
 
     it.effect("config check reads the files that start would read", () =>
       Effect.gen(function*() {
         const wrong = ["--certs-dir", "/nowhere/at/all", "--bootstrap-token-file", "/nowhere/token"]
-        const { code, err, out } = yield* run(["config", "check", "--node-id", "1", ...wrong])
+        const { code, err, out } = yield* runInProcess(["config", "check", "--node-id", "1", ...wrong])
         assert.strictEqual(code, 2)
         assert.strictEqual(out, "")
         assert.include(
@@ -49,7 +50,7 @@ describe("security of the command line", () => {
     it.effect("lists everything that is wrong with certificates at once", () =>
       Effect.gen(function*() {
         const wrong = ["--tls", "maybe", "--client-auth", "certificate", "--key-file", "k", "--audit-strict"]
-        const { code, err } = yield* run(["config", "check", "--node-id", "1", ...wrong])
+        const { code, err } = yield* runInProcess(["config", "check", "--node-id", "1", ...wrong])
         assert.strictEqual(code, 2)
         for (const field of ["tls: ", "certFile: ", "auditStrict: "]) assert.include(err, field)
       }))
@@ -70,7 +71,7 @@ describe("security of the command line", () => {
     for (const [flags, expected] of clients) {
       it.effect(`a command with ${flags.join(" ")} connects nowhere`, () =>
         Effect.gen(function*() {
-          const { code, err } = yield* run(["get", "a", ...flags])
+          const { code, err } = yield* runInProcess(["get", "a", ...flags])
           assert.match(err, expected)
           assert.strictEqual(code, 2)
         }))
