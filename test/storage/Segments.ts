@@ -1,5 +1,6 @@
 /** Segments made byte by byte, and logs on them without a database beside. */
-import { assert } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { CodecError } from "../../src/bytes/CodecError.ts"
@@ -13,6 +14,11 @@ import { SegmentLog } from "../../src/storage/segments/SegmentLog.ts"
 import { readEntries } from "../../src/storage/segments/SegmentReads.ts"
 import { SyncCount } from "../../src/storage/SyncCount.ts"
 import { SyncPace } from "../../src/storage/SyncPace.ts"
+import { temporaryFolder } from "./TemporaryFolder.ts"
+
+/** A test with a folder of its own. */
+export const inFolder = (name: string, run: (folder: string) => Promise<void>) =>
+  it.live(name, () => Effect.flatMap(temporaryFolder, (folder) => Effect.promise(() => run(folder))))
 
 export const pointAt = (index: number, term: number): LogPoint => ({ index: LogIndex(index), term: Term(term) })
 
@@ -82,4 +88,10 @@ export const openSegments = async (
   const log = new SegmentLog(logOptions, found, found.check.last)
   await log.takeOver(found)
   return log
+}
+
+/** Entries of a log that can be read. */
+export const readSegments = async (log: SegmentLog, from: number, through: number): Promise<ReadonlyArray<Entry>> => {
+  const entries = await log.read(LogIndex(from), LogIndex(through), Number.MAX_SAFE_INTEGER)
+  return entries instanceof CodecError ? assert.fail(entries.message) : entries
 }

@@ -106,7 +106,11 @@ vi.mock("node:fs/promises", async (original) => {
   return {
     ...real,
     open: async (path: string, flags: string) => {
-      const file = await real.open(path, flags)
+      // It changes nothing, but a start that has begun it is not over.
+      watched.pending += 1
+      const file = await real.open(path, flags).finally(() => {
+        watched.pending -= 1
+      })
       const synced = async (name: string): Promise<void> => reported(begun(name, [path]), async () => undefined)
       return {
         stat: () => file.stat(),
@@ -164,6 +168,13 @@ interface Scene {
 const unended = (sequence: number, base: typeof origin, entries: ReturnType<typeof sampleEntries>): Buffer =>
   Buffer.concat([segmentBytes(sequence, base, entries), zeros])
 
+/** Two segments, of which the last was not ended, and a file made ahead. */
+const makeUnended = (folder: string): void => {
+  writeSegment(folder, 1, segmentBytes(1, origin, sampleEntries(1, 5, 1)))
+  writeSegment(folder, 2, unended(2, pointAt(5, 1), sampleEntries(6, 9, 1)))
+  writeSegment(folder, 3, zeros)
+}
+
 const scenes: ReadonlyArray<Scene> = [
   {
     name: "one segment that was not ended, and a file made ahead",
@@ -176,11 +187,7 @@ const scenes: ReadonlyArray<Scene> = [
   {
     name: "segments of which the last was not ended, and a file made ahead",
     compacted: origin,
-    make: (folder) => {
-      writeSegment(folder, 1, segmentBytes(1, origin, sampleEntries(1, 5, 1)))
-      writeSegment(folder, 2, unended(2, pointAt(5, 1), sampleEntries(6, 9, 1)))
-      writeSegment(folder, 3, zeros)
-    }
+    make: makeUnended
   },
   {
     name: "a segment that took the place of the end of another one, and half a header behind it",
@@ -205,9 +212,7 @@ const scenes: ReadonlyArray<Scene> = [
     name: "what a start of the same process id has left that was killed",
     compacted: origin,
     make: (folder) => {
-      writeSegment(folder, 1, segmentBytes(1, origin, sampleEntries(1, 5, 1)))
-      writeSegment(folder, 2, unended(2, pointAt(5, 1), sampleEntries(6, 9, 1)))
-      writeSegment(folder, 3, zeros)
+      makeUnended(folder)
       writeFileSync(`${segmentPath(folder, 4)}.partial-${process.pid}`, zeros.subarray(0, 99))
     }
   },
@@ -231,7 +236,7 @@ class Machine {
   private readonly links: string
   private readonly root: string
   private disk: Disk
-  private linked = 0
+  private readonly linked = new Set<string>()
 
   constructor({ make, unsynced }: Scene) {
     this.root = mkdtempSync(join(tmpdir(), "flaredb-cut-"))
@@ -287,8 +292,11 @@ class Machine {
 
   private keep(): void {
     for (const name of readdirSync(this.folder)) {
-      this.linked += 1
-      linkSync(join(this.folder, name), join(this.links, `${String(this.linked).padStart(6, "0")}-${name}`))
+      const path = join(this.folder, name)
+      const file = `${statSync(path).ino}-${name}`
+      if (this.linked.has(file)) continue
+      this.linked.add(file)
+      linkSync(path, join(this.links, `${String(this.linked.size).padStart(6, "0")}-${name}`))
     }
   }
 

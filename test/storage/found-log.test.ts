@@ -1,36 +1,25 @@
-/** The bytes of segments, and what a start makes of files that are missing, cut, torn, changed, or back again. */
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { cpSync, existsSync, renameSync, rmSync, statSync, truncateSync } from "node:fs"
+/** What a start makes of segments that are missing, cut, torn, changed, or back again. */
+import { assert, describe } from "@effect/vitest"
+import { rmSync } from "node:fs"
 import { crc32 } from "node:zlib"
-import { CodecError } from "../../src/bytes/CodecError.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
-import { LogIndex, origin } from "../../src/raft/Types.ts"
+import { origin } from "../../src/raft/Types.ts"
 import { findLog } from "../../src/storage/segments/FoundLog.ts"
-import {
-  decodeHeader,
-  encodeHeader,
-  headerBytes,
-  segmentFile,
-  sequenceOf
-} from "../../src/storage/segments/SegmentFormat.ts"
+import { decodeHeader, headerBytes, segmentFile, sequenceOf } from "../../src/storage/segments/SegmentFormat.ts"
 import { sampleEntries, sampleEntry } from "../../src/testing/LogStoreSuite.ts"
 import { segmentsIn } from "./LogFormats.ts"
 import {
   changeSegment,
   findEntries,
+  inFolder,
   openSegments,
   pointAt,
+  readSegments,
   segmentBytes,
   segmentPath,
   textsOf,
   writeSegment
 } from "./Segments.ts"
-import { temporaryFolder } from "./TemporaryFolder.ts"
-
-/** A test with a folder of its own. */
-const inFolder = (name: string, run: (folder: string) => Promise<void>) =>
-  it.live(name, () => Effect.flatMap(temporaryFolder, (folder) => Effect.promise(() => run(folder))))
 
 const found = (folder: string, compacted: LogPoint = origin, resetting = false) =>
   findLog(folder, { compacted, resetting }, 65_536)
@@ -41,69 +30,6 @@ const problemIn = async (folder: string, compacted: LogPoint = origin): Promise<
 /** Every subset of some things. */
 const subsets = <A>(things: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: 2 ** things.length }, (_, bits) => things.filter((_, i) => (bits >> i) % 2 === 1))
-
-describe("the name of a segment", () => {
-  it("has its sequence number, and orders as that does", () => {
-    for (const sequence of [1, 9, 10, 123_456_789, 999_999_999_999]) {
-      assert.strictEqual(sequenceOf(segmentFile(sequence)), sequence)
-    }
-    const names = [9, 10, 99, 100].map(segmentFile)
-    assert.deepStrictEqual(names.toSorted(), names)
-    for (const name of ["flaredb-log-1", "flaredb-log-00000000000x", "flaredb-log-0000000000001", "000001.log", ""]) {
-      assert.isUndefined(sequenceOf(name), name)
-    }
-  })
-})
-
-describe("the header of a segment", () => {
-  const header = encodeHeader(7, pointAt(41, 3))
-
-  /** A header that says other things, with a checksum that fits. */
-  const changed = (change: (bytes: Buffer) => void): Uint8Array => {
-    const bytes = Buffer.from(header)
-    change(bytes)
-    bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0)
-    return bytes
-  }
-
-  it("says what the first entry follows", () => {
-    const largest = Number.MAX_SAFE_INTEGER
-    for (const [sequence, base] of [[7, pointAt(41, 3)], [1, origin], [largest, pointAt(largest, largest)]] as const) {
-      const bytes = encodeHeader(sequence, base)
-      assert.strictEqual(bytes.byteLength, headerBytes)
-      assert.deepStrictEqual(decodeHeader(bytes, sequence), base)
-      // Entries follow it in the file.
-      assert.deepStrictEqual(decodeHeader(Buffer.concat([bytes, Buffer.alloc(9, 1)]), sequence), base)
-    }
-  })
-
-  it("that is cut short, not written, or has a flipped bit is none", () => {
-    for (let length = 0; length < headerBytes; length++) {
-      assert.isUndefined(decodeHeader(header.subarray(0, length), 7), `${length} bytes`)
-      const torn = Buffer.alloc(headerBytes)
-      torn.set(header.subarray(0, length))
-      // The last bytes of a header are zeros anyway.
-      if (length < headerBytes - 8) assert.isUndefined(decodeHeader(torn, 7), `${length} bytes and zeros`)
-    }
-    for (let bit = 0; bit < headerBytes * 8; bit++) {
-      const flipped = Buffer.from(header)
-      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << bit % 8)
-      assert.isUndefined(decodeHeader(flipped, 7), `bit ${bit}`)
-    }
-  })
-
-  it.each([
-    ["of another format version", changed((bytes) => bytes.writeUInt32BE(2, 12)), /a segment of format 2, and flaredb/],
-    ["of another segment", changed((bytes) => bytes.writeUInt32BE(8, 20)), /the header is that of segment 8/],
-    ["of something else", changed((bytes) => bytes.write("NoFlares", 4)), /not that of a segment/],
-    ["with an index out of range", changed((bytes) => bytes.fill(255, 24, 32)), /out of range/],
-    ["with a term out of range", changed((bytes) => bytes.fill(255, 32, 40)), /out of range/]
-  ])("%s is refused", (_, bytes, expected) => {
-    const base = decodeHeader(bytes, 7)
-    if (!(base instanceof CodecError)) return assert.fail("a point")
-    assert.match(base.message, expected)
-  })
-})
 
 describe("a log without entries", () => {
   inFolder("has no file", async (folder) => {
@@ -397,113 +323,10 @@ describe("segments that a compaction removed", () => {
   inFolder("leave a log whose first segment begins before the point", async (folder) => {
     writeCut(folder, [6, 7])
     const log = await openSegments(folder, { compacted: pointAt(6, 3) })
-    assert.deepStrictEqual(textsOf(await read(log, 7, 20)), textsOf(cutLog.slice(6)))
+    assert.deepStrictEqual(textsOf(await readSegments(log, 7, 20)), textsOf(cutLog.slice(6)))
     // Entries below the point need not be whole, as long as those behind it are found.
     changeSegment(folder, 6, (bytes) => bytes.fill(7, headerBytes, headerBytes + 20))
     assert.match(await problemIn(folder, pointAt(6, 3)), /entry 7 is missing/)
     assert.deepStrictEqual(textsOf((await findEntries(folder, pointAt(7, 3))).entries), textsOf(cutLog.slice(7)))
   })
-})
-
-const read = async (
-  log: Awaited<ReturnType<typeof openSegments>>,
-  from: number,
-  through: number
-): Promise<ReadonlyArray<Entry>> => {
-  const entries = await log.read(LogIndex(from), LogIndex(through), Number.MAX_SAFE_INTEGER)
-  return entries instanceof CodecError ? assert.fail(entries.message) : entries
-}
-
-describe("a log in segments", () => {
-  inFolder("gives back the length that it did not use, and the file that it did not need", async (folder) => {
-    const log = await openSegments(folder)
-    await log.append(sampleEntries(1, 3, 1))
-    assert.strictEqual(statSync(segmentPath(folder, 1)).size, 65_536)
-    await log.close()
-    assert.deepStrictEqual(segmentsIn(folder), [segmentFile(1)])
-    const { byteLength } = segmentBytes(1, origin, sampleEntries(1, 3, 1))
-    assert.strictEqual(statSync(segmentPath(folder, 1)).size, byteLength)
-  })
-
-  inFolder("makes no file while nothing is written, however often it starts", async (folder) => {
-    for (let start = 0; start < 3; start++) await (await openSegments(folder)).close()
-    assert.deepStrictEqual(segmentsIn(folder), [])
-    const log = await openSegments(folder)
-    await log.append(sampleEntries(1, 3, 1))
-    await log.close()
-    for (let start = 0; start < 3; start++) await (await openSegments(folder)).close()
-    assert.deepStrictEqual(segmentsIn(folder), [segmentFile(1)])
-  })
-
-  inFolder("has an entry that is larger than a segment in one of its own", async (folder) => {
-    const large = sampleEntry(3, 1, "x".repeat(5_000))
-    const entries = [...sampleEntries(1, 2, 1), large, ...sampleEntries(4, 5, 1)]
-    const log = await openSegments(folder, { segmentBytes: 300 })
-    await log.append(entries)
-    assert.deepStrictEqual(textsOf(await read(log, 1, 9)), textsOf(entries))
-    await log.close()
-    assert.deepStrictEqual(textsOf((await findEntries(folder)).entries), textsOf(entries))
-    assert.isAbove(statSync(segmentPath(folder, 2)).size, 5_000)
-    assert.isAtMost(statSync(segmentPath(folder, 1)).size, 300)
-    assert.isAtMost(statSync(segmentPath(folder, 3)).size, 300)
-  })
-
-  inFolder("says what is wrong with an entry that is read", async (folder) => {
-    const log = await openSegments(folder)
-    await log.append(sampleEntries(1, 5, 1))
-    const { byteLength } = segmentBytes(1, origin, sampleEntries(1, 4, 1))
-    changeSegment(folder, 1, (bytes) => void (bytes[byteLength - 1] = 7))
-    const error = await log.read(LogIndex(1), LogIndex(5), 1e9)
-    assert.match(error instanceof CodecError ? error.message : "none", /entry 4: checksum/)
-    assert.lengthOf(await read(log, 1, 3), 3)
-    truncateSync(segmentPath(folder, 1), 200)
-    const cutOff = await log.read(LogIndex(1), LogIndex(5), 1e9)
-    assert.match(cutOff instanceof CodecError ? cutOff.message : "none", /entry 3: checksum/)
-    await log.close()
-  })
-
-  inFolder("removes files only for a compaction that leaves nothing in them", async (folder) => {
-    const log = await openSegments(folder, { segmentBytes: 200 })
-    for (let index = 1; index <= 12; index++) await log.append([sampleEntry(index, 1)])
-    for (let index = 1; index <= 12; index++) {
-      await log.removeThrough(LogIndex(index))
-      assert.deepStrictEqual(textsOf(await read(log, index + 1, 20)), textsOf(sampleEntries(index + 1, 12, 1)))
-      const { entries } = await findEntries(folder, pointAt(index, 1))
-      assert.deepStrictEqual(textsOf(entries), textsOf(sampleEntries(index + 1, 12, 1)))
-    }
-    assert.isFalse(existsSync(segmentPath(folder, 1)))
-    assert.isAtMost(segmentsIn(folder).length, 2)
-    await log.close()
-  })
-
-  inFolder(
-    "misses a segment that is gone, and one in whose place is a copy, however many there are",
-    async (folder) => {
-      const log = await openSegments(folder, { segmentBytes: 100 })
-      for (let index = 1; index <= 200; index++) await log.append([sampleEntry(index, 1)])
-      const names = segmentsIn(folder)
-      assert.isAbove(names.length, 130)
-      /** Within four looks, each of which takes one second in a node. */
-      const missing = () => [1, 2, 3, 4].map(() => log.missing()).find((name) => name !== undefined)
-      assert.isUndefined(missing())
-      for (const sequence of [1, 70, 140]) {
-        const path = segmentPath(folder, sequence)
-        const [copy, away] = [`${path}.copy`, `${path}.away`]
-        cpSync(path, copy)
-        renameSync(path, away)
-        assert.strictEqual(log.missing(), segmentFile(sequence))
-        renameSync(copy, path)
-        assert.strictEqual(missing(), segmentFile(sequence))
-        renameSync(away, path)
-        assert.isUndefined(missing())
-      }
-      await log.close()
-      // What a start has found is compared, too.
-      const again = await openSegments(folder, { segmentBytes: 100 })
-      cpSync(segmentPath(folder, 3), `${segmentPath(folder, 3)}.copy`)
-      renameSync(`${segmentPath(folder, 3)}.copy`, segmentPath(folder, 3))
-      assert.strictEqual(again.missing(), segmentFile(3))
-      await again.close()
-    }
-  )
 })
