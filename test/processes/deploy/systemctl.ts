@@ -5,8 +5,9 @@
  *
  * `systemctl start|stop|restart|reload|enable [--now]|kill --signal=SIGNAL|is-active|daemon-reload UNIT`
  */
+import type { ChildProcess } from "node:child_process"
 import { spawn, spawnSync } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { parseEnv } from "node:util"
 
 const units = "/etc/systemd/system"
@@ -48,11 +49,18 @@ const environment = (unit: Unit): Record<string, string> => {
 const pidFile = (unit: Unit, what: "main" | "supervisor") => `${state}/${unit.name}.${what}`
 const logFile = (unit: Unit) => `${state}/${unit.name}.log`
 
+/** Puts a process in its file in one step: half a number would be another process, and none the whole group. */
+const writePid = (unit: Unit, what: "main" | "supervisor", pid: number | undefined) => {
+  const file = pidFile(unit, what)
+  writeFileSync(`${file}.partial`, String(pid))
+  renameSync(`${file}.partial`, file)
+}
+
+/** One that has ended is none, also before its parent knows: systemd says of such that it is not active. */
 const pidOf = (unit: Unit, what: "main" | "supervisor"): number | undefined => {
   try {
     const pid = Number(readFileSync(pidFile(unit, what), "utf8"))
-    process.kill(pid, 0)
-    return pid
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8")) ? undefined : pid
   } catch {
     return undefined
   }
@@ -85,22 +93,24 @@ const spawnMain = (unit: Unit) => {
     stdio: ["ignore", log, log]
   })
   closeSync(log)
-  writeFileSync(pidFile(unit, "main"), String(child.pid))
+  writePid(unit, "main", child.pid)
   return child
 }
 
 /** Starts the command again as `Restart=on-failure` says, until it is stopped. */
 const supervise = (unit: Unit) => {
   let stopping = false
+  let running: ChildProcess | undefined
+  // From before there is a command: a supervisor that ended by the signal would leave it behind.
+  process.on("SIGTERM", () => {
+    stopping = true
+    if (running === undefined) process.exit(0)
+    running.kill("SIGTERM")
+  })
   const run = () => {
-    const child = spawnMain(unit)
-    const stop = () => {
-      stopping = true
-      child.kill("SIGTERM")
-    }
-    process.once("SIGTERM", stop)
+    const child = running = spawnMain(unit)
     child.once("exit", (code, signal) => {
-      process.off("SIGTERM", stop)
+      running = undefined
       rmSync(pidFile(unit, "main"), { force: true })
       const failed = signal !== null || (code !== 0 && String(code) !== unit.one("RestartPreventExitStatus"))
       if (stopping || !failed || unit.one("Restart") !== "on-failure") process.exit(0)
@@ -120,7 +130,7 @@ const start = (unit: Unit) => {
     detached: true,
     stdio: "ignore"
   })
-  writeFileSync(pidFile(unit, "supervisor"), String(supervisor.pid))
+  writePid(unit, "supervisor", supervisor.pid)
   supervisor.unref()
   // As `Type=exec` does, it returns once the program is there.
   while (pidOf(unit, "main") === undefined && pidOf(unit, "supervisor") !== undefined) pause()
