@@ -210,7 +210,8 @@ it.live("every port withstands what strangers send, while a client writes", () =
             ...toHttpPort().map((bytes) => [httpPort, bytes] as const),
             ...[clientPort, peerPort, httpPort].flatMap((port) => toAnyPort().map((bytes) => [port, bytes] as const))
           ]
-          yield* Effect.forEach(said.entries(), ([i, [port, bytes]]) => say(port, bytes, i % 2 === 0), {
+          // What is reset may never be read. Of two that say one kind, next to each other or with one between, one is not.
+          yield* Effect.forEach(said.entries(), ([i, [port, bytes]]) => say(port, bytes, i % 3 === 0), {
             concurrency: 16,
             discard: true
           })
