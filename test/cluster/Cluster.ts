@@ -196,6 +196,11 @@ export interface Surroundings {
   readonly args?: (dataDir: string) => ReadonlyArray<string>
 }
 
+/** For a test that failed. */
+export const showLogs = ({ nodes }: Pick<Cluster, "nodes">): void => {
+  for (const { id, log } of nodes) process.stderr.write(`--- log of node ${id}\n${log.join("\n")}\n`)
+}
+
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
  * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
@@ -223,8 +228,7 @@ export const make = Effect.fnUntraced(function*(
   })
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
-      if (Exit.isSuccess(exit)) return
-      for (const node of nodes) process.stderr.write(`--- log of node ${node.id}\n${node.log.join("\n")}\n`)
+      if (Exit.isFailure(exit)) showLogs({ nodes })
     })
   )
   const endpoints = nodes.map((node) => node.endpoint)

@@ -34,7 +34,7 @@ const runs = (pid: number): boolean => {
   }
 }
 
-const spaced = Schedule.spaced(20)
+const spaced = Schedule.spaced(50)
 
 it.live(
   "bench says at once that nothing listens, and removes its keys and its processes however it ends",
@@ -160,10 +160,14 @@ it.live(
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       const folder = yield* files.makeTempDirectoryScoped()
-      const child = spawn(process.execPath, [launcher, "bench", ...short, "--seconds", "1", "--json"], {
-        env: { ...process.env, ...cleanEnv({ TMPDIR: folder }) },
-        stdio: ["ignore", "pipe", "ignore"]
-      })
+      const child = spawn(
+        process.execPath,
+        [launcher, "bench", ...short, "--keys", "100", "--seconds", "1", "--json"],
+        {
+          env: { ...process.env, ...cleanEnv({ TMPDIR: folder }) },
+          stdio: ["ignore", "pipe", "ignore"]
+        }
+      )
       child.stdout.destroy()
       const code = yield* Effect.callback<number | null>((resume) => {
         child.once("close", (exitCode) => resume(Effect.succeed(exitCode)))

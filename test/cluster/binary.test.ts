@@ -1,37 +1,30 @@
 /** Keys and values of any bytes on the command line: what is put comes out as it was, whoever put it. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
-import type { Scope } from "effect"
+import { assert } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { Clusters } from "../binary/Clusters.ts"
 import { flaredbAt } from "../binary/Flaredb.ts"
 import { roundTrip } from "../binary/RoundTrip.ts"
-import * as Cluster from "./Cluster.ts"
 import { launcher } from "./Flaredb.ts"
+import { emptyStore, onShared } from "./SharedCluster.ts"
 
 const folderOf = Effect.flatMap(
   FileSystem.FileSystem,
   (files) => files.makeTempDirectoryScoped({ prefix: "flaredb-binary-" })
 )
 
-/** A cluster of one, and the command line at it: expects an exit code, and gives both outputs. */
-const commandLine = Effect.gen(function*() {
-  const cluster = yield* Cluster.make(1)
-  yield* Cluster.start(cluster)
-  const flaredb = flaredbAt(launcher, cluster.endpointList)
+/** The same at the same store, as a process whose output is bytes. */
+const processOf = (endpoints: string) => {
+  const flaredb = flaredbAt(launcher, endpoints)
   return (code: number, args: ReadonlyArray<string>, stdin?: string | Uint8Array) =>
     Effect.map(Effect.promise(() => flaredb(args, stdin)), (ran) => {
       assert.strictEqual(ran.code, code, `flaredb ${args.join(" ")}\n${ran.out.toString()}${ran.err}`)
       return { bytes: ran.out, out: ran.out.toString(), err: ran.err }
     })
-})
-
-const live = (name: string, test: Effect.Effect<void, unknown, NodeServices.NodeServices | Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(test).pipe(Effect.provide(NodeServices.layer)))
+}
 
 const json = (out: string): ReadonlyArray<unknown> => out.trim().split("\n").map((line) => JSON.parse(line))
 
-describe("keys and values of any bytes", () => {
+onShared("keys and values of any bytes", 1, (live) => {
   live(
     "come out of every verb as they went in, and out of a backup",
     Effect.gen(function*() {
@@ -56,7 +49,7 @@ describe("keys and values of any bytes", () => {
   live(
     "have an encoding each, and the specific one wins",
     Effect.gen(function*() {
-      const flaredb = yield* commandLine
+      const { flaredb, revision } = yield* emptyStore
       yield* flaredb(0, ["put", "--key-encoding", "hex", "00ff", "hello"])
       assert.strictEqual((yield* flaredb(0, ["get", "--key-encoding", "base64", "AP8="])).out, "hello\n")
       assert.strictEqual((yield* flaredb(0, ["get", "--encoding", "hex", "00ff"])).out, "68656c6c6f\n")
@@ -64,8 +57,9 @@ describe("keys and values of any bytes", () => {
       assert.strictEqual((yield* flaredb(0, ["get", ...mixed, "00ff"])).out, "hello\n")
       assert.strictEqual((yield* flaredb(0, ["scan", ...mixed])).out, "00ff\thello\n")
       assert.strictEqual((yield* flaredb(0, ["count", "--key-encoding", "hex", "00"])).out, "1\n")
-      const past = ["--from-revision", "1", "--limit", "1"]
-      assert.strictEqual((yield* flaredb(0, ["watch", ...mixed, ...past])).out, "1\tput\t00ff\thello\n")
+      const first = revision + 1
+      const past = ["--from-revision", String(first), "--limit", "1"]
+      assert.strictEqual((yield* flaredb(0, ["watch", ...mixed, ...past])).out, `${first}\tput\t00ff\thello\n`)
       const txn = ["txn", ...mixed, "--if", "value 00ff = hello", "--do", "put 01 world", "--do", "get 00ff", "--json"]
       const [result] = json((yield* flaredb(0, txn)).out)
       assert.deepInclude(result, { succeeded: true })
@@ -78,7 +72,7 @@ describe("keys and values of any bytes", () => {
   live(
     "are marked in text and named in JSON where they are no text, and end nobody's scan or watch",
     Effect.gen(function*() {
-      const flaredb = yield* commandLine
+      const { cluster, flaredb, revision } = yield* emptyStore
       yield* flaredb(0, ["put", "k/1", "before"])
       yield* flaredb(0, ["put", "--encoding", "hex", "6b2fff", "00ff"])
       yield* flaredb(0, ["put", "--encoding", "hex", "6b2fff", "ff"])
@@ -90,19 +84,20 @@ describe("keys and values of any bytes", () => {
         (yield* flaredb(0, ["scan"])).out,
         `k/0\t\\(base64) AP8=\nk/1\tbefore\n${shown}\t(base64) ${now}\n`
       )
-      const raw = (yield* flaredb(0, ["scan", "--raw", "--key-encoding", "hex", "6b2fff"])).bytes
-      assert.deepStrictEqual([...raw], [...Buffer.from("6b2fff\t"), 0xff, 0x0a])
+      const raw = yield* processOf(cluster.endpointList)(0, ["scan", "--raw", "--key-encoding", "hex", "6b2fff"])
+      assert.deepStrictEqual([...raw.bytes], [...Buffer.from("6b2fff\t"), 0xff, 0x0a])
       const named = { key, keyEncoding: "base64", value: now, valueEncoding: "base64" }
       const [first, , last] = json((yield* flaredb(0, ["scan", "--json"])).out)
       assert.notProperty(first, "keyEncoding")
       assert.notProperty(first, "valueEncoding")
       assert.deepInclude(last, named)
 
-      const past = ["watch", "k/", "--from-revision", "2", "--previous", "--limit", "3"]
+      const past = ["watch", "k/", "--from-revision", String(revision + 2), "--previous", "--limit", "3"]
       assert.strictEqual(
         (yield* flaredb(0, past)).out,
-        `2\tput\t${shown}\t(base64) ${old}\n3\tput\t${shown}\t(base64) ${now}\t(base64) ${old}\n` +
-          "4\tput\tk/0\t\\(base64) AP8=\n"
+        `${revision + 2}\tput\t${shown}\t(base64) ${old}\n` +
+          `${revision + 3}\tput\t${shown}\t(base64) ${now}\t(base64) ${old}\n` +
+          `${revision + 4}\tput\tk/0\t\\(base64) AP8=\n`
       )
       const [, change] = json((yield* flaredb(0, [...past, "--json"])).out)
       assert.deepInclude(change, named)
@@ -127,7 +122,7 @@ describe("keys and values of any bytes", () => {
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       const folder = yield* folderOf
-      const flaredb = yield* commandLine
+      const flaredb = processOf((yield* emptyStore).cluster.endpointList)
       const photo = Uint8Array.of(0xff, 0xd8, 0x00, 0x0a, 0xc3, 0x0d, 0x0a)
       yield* flaredb(0, ["put", "photo", "-"], photo)
       yield* flaredb(0, ["put", "note", "line"])

@@ -4,25 +4,33 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
+import { runInProcess } from "../processes/cli/InProcess.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
-const commandLineOf = (cluster: Cluster.Cluster) => (...args: ReadonlyArray<string>) =>
-  run(args, { env: { FLAREDB_ENDPOINTS: cluster.endpointList } })
+/** In this process; `asProcess` is the same as its users run it, for each kind of output and exit code. */
+const commandLineOf = (cluster: Cluster.Cluster) => {
+  const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
+  return {
+    flaredb: (...args: ReadonlyArray<string>) =>
+      runInProcess(args, { env: { FLAREDB_TIMEOUT_MS: "20000", ...env }, oneAtATime: true }),
+    asProcess: (...args: ReadonlyArray<string>) => run(args, { env })
+  }
+}
 
 it.live("put, get, scan, delete, status and transfer-leader do what they say", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(3)
     yield* Cluster.start(cluster)
-    const flaredb = commandLineOf(cluster)
+    const { asProcess, flaredb } = commandLineOf(cluster)
 
-    assert.deepStrictEqual(yield* flaredb("put", "greeting", "hello, world"), {
+    assert.deepStrictEqual(yield* asProcess("put", "greeting", "hello, world"), {
       code: 0,
       out: "created at revision 1\n",
       err: ""
     })
     assert.strictEqual((yield* flaredb("put", "greeting", "hello again")).out, "updated at revision 2\n")
-    assert.deepStrictEqual(yield* flaredb("get", "greeting"), { code: 0, out: "hello again\n", err: "" })
+    assert.deepStrictEqual(yield* asProcess("get", "greeting"), { code: 0, out: "hello again\n", err: "" })
     assert.deepStrictEqual(JSON.parse((yield* flaredb("get", "greeting", "--json")).out), {
       key: "greeting",
       value: "hello again",
@@ -32,7 +40,7 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
     })
     assert.strictEqual((yield* flaredb("get", "greeting", "--stale")).code, 0)
 
-    const missing = yield* flaredb("get", "nothing")
+    const missing = yield* asProcess("get", "nothing")
     assert.deepStrictEqual(missing, { code: 3, out: "", err: "flaredb: the key \"nothing\" does not exist\n" })
     assert.strictEqual((yield* flaredb("delete", "nothing")).code, 3)
 
@@ -46,7 +54,7 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
     assert.include((yield* flaredb("scan")).out, "\n(base64) /w==\t(base64) AP8=\n")
     assert.strictEqual((yield* flaredb("get", "--encoding", "hex", "ff")).out, "00ff\n")
 
-    const page = yield* flaredb("scan", "--limit", "1")
+    const page = yield* asProcess("scan", "--limit", "1")
     assert.deepStrictEqual(page, {
       code: 0,
       out: "binary\tfrom standard input\n",
@@ -55,7 +63,7 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
     assert.strictEqual((yield* flaredb("scan", "g", "--keys-only")).out, "greeting\n")
     assert.deepStrictEqual(yield* flaredb("delete", "greeting"), { code: 0, out: "deleted at revision 5\n", err: "" })
 
-    const status = yield* flaredb("status")
+    const status = yield* asProcess("status")
     assert.strictEqual(status.code, 0)
     assert.match(status.out, /^ENDPOINT +NODE +ROLE +TERM +LEADER +COMMIT +APPLIED +LAG +CLOCK +CATCH-UP\n/)
     assert.strictEqual(status.out.match(/ follower /g)?.length, 2, status.out)
@@ -66,19 +74,19 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
     const alone = yield* flaredb("status", "--endpoints", follower)
     assert.strictEqual(alone.code, 0, alone.err)
     const target = (leader % 3) + 1
-    assert.strictEqual((yield* flaredb("transfer-leader", "--to", String(target))).out, `node ${target} leads\n`)
+    assert.strictEqual((yield* asProcess("transfer-leader", "--to", String(target))).out, `node ${target} leads\n`)
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("watch prints changes until it is stopped, and compact takes the past away", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
-    const flaredb = commandLineOf(cluster)
+    const { asProcess, flaredb } = commandLineOf(cluster)
     for (const value of ["one", "two"]) yield* flaredb("put", "greeting", value)
     yield* flaredb("put", "greetings", "others")
     yield* flaredb("delete", "greeting")
 
-    const past = yield* flaredb("watch", "greeting", "--key", "--from-revision", "1", "--limit", "3")
+    const past = yield* asProcess("watch", "greeting", "--key", "--from-revision", "1", "--limit", "3")
     assert.deepStrictEqual(past, {
       code: 0,
       out: "1\tput\tgreeting\tone\n2\tput\tgreeting\ttwo\n4\tdelete\tgreeting\n",
@@ -106,7 +114,7 @@ it.live("watch prints changes until it is stopped, and compact takes the past aw
       version: 2,
       previous: { value: "one", createRevision: 1, modRevision: 1, version: 1 }
     })
-    const none = yield* flaredb("watch", "nothing", "--limit", "1", "--timeout", "1s")
+    const none = yield* asProcess("watch", "nothing", "--limit", "1", "--timeout", "1s")
     assert.deepStrictEqual(none, { code: 1, out: "", err: "flaredb: there were 0 of 1 events within 1s\n" })
 
     const going = yield* ChildProcess.make(process.execPath, [launcher, "watch", "--from-revision", "4"], {
@@ -123,8 +131,8 @@ it.live("watch prints changes until it is stopped, and compact takes the past aw
       (yield* flaredb("compact", "1")).out,
       "history before revision 1 was gone already; nothing changed\n"
     )
-    assert.strictEqual((yield* flaredb("compact", "3")).out, "history before revision 3 is gone\n")
-    const gone = yield* flaredb("watch", "--from-revision", "2")
+    assert.strictEqual((yield* asProcess("compact", "3")).out, "history before revision 3 is gone\n")
+    const gone = yield* asProcess("watch", "--from-revision", "2")
     assert.strictEqual(gone.code, 1)
     assert.match(gone.err, /revision 2 is gone from the history, which begins at 3/)
     const kept = yield* flaredb("watch", "--from-revision", "3", "--limit", "1")
@@ -137,19 +145,19 @@ it.live("watch prints changes until it is stopped, and compact takes the past aw
     assert.strictEqual((yield* flaredb("compact", "1", "--json")).out, "{\"revision\":3,\"already\":true}\n")
     assert.strictEqual((yield* flaredb("compact")).out, "history before revision 4 is gone\n")
     assert.match((yield* flaredb("compact")).out, /before revision 4 was gone already/)
-    assert.strictEqual((yield* flaredb("compact", "5")).code, 2)
+    assert.strictEqual((yield* asProcess("compact", "5")).code, 2)
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("inspect reads a stopped node, and RocksDB's own tool finds its column families", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
-    const flaredb = commandLineOf(cluster)
-    yield* flaredb("put", "key", "value")
+    const { asProcess } = commandLineOf(cluster)
+    yield* asProcess("put", "key", "value")
     const node = cluster.node(1)
     assert.strictEqual(yield* node.stop("SIGTERM"), 0)
 
-    const found = yield* flaredb("inspect", node.dataDir, "--json", "--entries", "10")
+    const found = yield* asProcess("inspect", node.dataDir, "--json", "--entries", "10")
     assert.strictEqual(found.code, 0, found.err)
     const [summary, ...entries] = found.out.trim().split("\n").map((line) => JSON.parse(line))
     assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 5 })

@@ -94,21 +94,51 @@ const atOnce = {
 }
 
 it.live(
-  "a cluster that is wiped and made again under the same name is another one, and old clients learn it at once",
+  "a cluster that is wiped and made again under the same name is another one: old clients learn it at once, and a node that " +
+    "kept the directory of the earlier one is refused by name and takes nothing of the new one",
   () =>
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       const cluster = yield* Cluster.make(3)
       yield* Cluster.start(cluster)
+      const left = cluster.node(3)
+      const kept = `${left.dataDir}-kept`
+      const identityOf = Effect.map(
+        cluster.until((all) => all.length === 3 && all.every(({ identity }) => identity !== null)),
+        (all) => String(all[0]?.identity)
+      ).pipe(Effect.provide(Cluster.client(cluster)))
+      const oldIdentity = yield* identityOf
       const wipe = Effect.gen(function*() {
         for (const node of cluster.nodes) yield* node.stop("SIGKILL")
-        for (const node of cluster.nodes) yield* files.remove(node.dataDir, { recursive: true })
+        yield* files.rename(left.dataDir, kept)
+        for (const node of [cluster.node(1), cluster.node(2)]) yield* files.remove(node.dataDir, { recursive: true })
         yield* Cluster.start(cluster)
       })
       const { claimed, ends, tookMs } = yield* outlive(cluster, wipe)
       assert.deepStrictEqual(ends, atOnce)
       assert.strictEqual(claimed, 0, "no progress is claimed that the cluster has not reached")
       report("a part of an old client fails after the cluster was made again", tookMs)
+
+      const identity = yield* identityOf
+      assert.notStrictEqual(identity, oldIdentity)
+      yield* left.stop("SIGKILL")
+      yield* files.remove(left.dataDir, { recursive: true })
+      yield* files.rename(kept, left.dataDir)
+      const seen = left.kept.end
+      yield* left.start
+      const refused = () => left.kept.since(seen).find((line) => line.includes("cluster-identity"))
+      yield* eventually("the node of the earlier cluster is refused", () => refused() !== undefined)
+      const line = refused() as string
+      for (const part of [identity, oldIdentity, "move its directory away"]) assert.include(line, part)
+      yield* Effect.flatMap(KeyValue, (kv) =>
+        Effect.forEach(Array.from({ length: 20 }), (_, i) => kv.put(`new/after/${i}`, "1"))).pipe(
+          Effect.provide(Cluster.client(cluster))
+        )
+      yield* left.stop("SIGTERM")
+      const inspected = yield* run(["inspect", left.dataDir, "--json", "--entries", "200"])
+      assert.strictEqual(JSON.parse(inspected.out.split("\n")[0] ?? "").identity, oldIdentity)
+      assert.include(inspected.out, "key/50")
+      assert.notMatch(inspected.out, /new\//)
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )
@@ -120,7 +150,7 @@ it.live(
       const files = yield* FileSystem.FileSystem
       const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-identity-" })
       const file = `${folder}/state.flaredb`
-      const cluster = yield* Cluster.make(3)
+      const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const restore = Effect.gen(function*() {
         const taken = yield* run(["backup", file, "--endpoints", cluster.endpointList])
@@ -140,52 +170,6 @@ it.live(
       assert.deepStrictEqual(ends, atOnce)
       assert.strictEqual(claimed, 0, "no progress is claimed in another history")
       report("a part of an old client fails after the cluster was restored", tookMs)
-    }).pipe(Effect.provide(NodeServices.layer)),
-  300_000
-)
-
-it.live(
-  "a node that kept the directory of an earlier cluster is refused by name, and takes nothing of the new one",
-  () =>
-    Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const cluster = yield* Cluster.make(3)
-      yield* Cluster.start(cluster)
-      const put = (key: string) =>
-        Effect.flatMap(KeyValue, (kv) => kv.put(key, "1")).pipe(Effect.provide(Cluster.client(cluster)))
-      for (let i = 0; i < 10; i++) yield* put(`old/${i}`)
-      const statusOf = (text: string) =>
-        text.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>)
-      const identityOf = Effect.map(
-        run(["status", "--json", "--endpoints", cluster.endpointList]),
-        ({ out }) => statusOf(out)[0]?.["identity"]
-      )
-      const oldIdentity = yield* identityOf
-      for (const node of cluster.nodes) yield* node.stop("SIGTERM")
-      const left = cluster.node(3)
-      const kept = `${left.dataDir}-kept`
-      yield* files.rename(left.dataDir, kept)
-      for (const node of [cluster.node(1), cluster.node(2)]) yield* files.remove(node.dataDir, { recursive: true })
-      yield* Cluster.start(cluster)
-      yield* put("new/1")
-      const identity = yield* identityOf
-
-      yield* left.stop("SIGKILL")
-      yield* files.remove(left.dataDir, { recursive: true })
-      yield* files.rename(kept, left.dataDir)
-      const seen = left.kept.end
-      yield* left.start
-      const refused = () => left.kept.since(seen).find((line) => line.includes("cluster-identity"))
-      yield* eventually("the node of the earlier cluster is refused", () => refused() !== undefined)
-      const line = refused() as string
-      assert.notStrictEqual(identity, oldIdentity)
-      for (const part of [String(identity), String(oldIdentity), "move its directory away"]) assert.include(line, part)
-      for (let i = 0; i < 20; i++) yield* put(`new/after/${i}`)
-      yield* left.stop("SIGTERM")
-      const inspected = yield* run(["inspect", left.dataDir, "--json"])
-      assert.strictEqual(statusOf(inspected.out)[0]?.["identity"], oldIdentity)
-      const entries = yield* run(["inspect", left.dataDir, "--entries", "200"])
-      assert.notMatch(entries.out, /new\//)
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )

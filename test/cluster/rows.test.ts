@@ -1,29 +1,11 @@
 /** Many keys on the command line: whole scans, rows in and out, counts, and prefixes that are deleted. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
-import type { Scope } from "effect"
+import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { flaredbAt } from "../binary/Flaredb.ts"
-import * as Cluster from "./Cluster.ts"
-import { cleanEnv, launcher } from "./Flaredb.ts"
-
-/** A cluster of one, and the command line at it: expects an exit code, and gives both outputs. */
-const start = Effect.gen(function*() {
-  const cluster = yield* Cluster.make(1)
-  yield* Cluster.start(cluster)
-  const at = flaredbAt(launcher, cluster.endpointList)
-  const flaredb = (code: number, args: ReadonlyArray<string>, stdin?: string | Uint8Array) =>
-    Effect.map(Effect.promise(() => at(args, stdin)), (ran) => {
-      assert.strictEqual(ran.code, code, `flaredb ${args.join(" ")}\n${ran.err}`)
-      return { out: ran.out.toString(), err: ran.err }
-    })
-  return { cluster, flaredb }
-})
-
-const live = (name: string, test: Effect.Effect<void, unknown, NodeServices.NodeServices | Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(test).pipe(Effect.provide(NodeServices.layer)))
+import { eventually } from "../Eventually.ts"
+import { cleanEnv, launcher, run } from "./Flaredb.ts"
+import { emptyStore, onShared } from "./SharedCluster.ts"
 
 const linesOf = (out: string): ReadonlyArray<string> => out.split("\n").filter((line) => line !== "")
 
@@ -35,16 +17,19 @@ const rowsOf = (rows: ReadonlyArray<object>): string => rows.map((row) => `${JSO
 const numbered = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, i) => ({ key: `${prefix}${String(i).padStart(5, "0")}`, value: String(i) }))
 
-describe("many keys", () => {
+onShared("many keys", 1, (live) => {
   live(
     "are all scanned, up to --limit, which says what is left out where a script sees it",
     Effect.gen(function*() {
-      const { flaredb } = yield* start
-      const loaded = yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 2_500)))
-      assert.strictEqual(loaded.out, "2500 rows put, up to revision 2500\n")
+      const { env, flaredb, revision } = yield* emptyStore
+      // As a process too, with a pipe at either end.
+      const loaded = yield* run(["put", "--rows"], { env, stdin: rowsOf(numbered("k/", 2_500)) })
+      const out = `2500 rows put, up to revision ${revision + 2_500}\n`
+      assert.deepStrictEqual(loaded, { code: 0, out, err: "" })
       const all = yield* flaredb(0, ["scan", "k/"])
       assert.strictEqual(linesOf(all.out).length, 2_500)
       assert.strictEqual(all.err, "")
+      assert.deepStrictEqual(yield* run(["scan", "k/"], { env }), all)
       const reversed = json((yield* flaredb(0, ["scan", "--json", "--keys-only", "--reverse"])).out)
       assert.deepStrictEqual(
         reversed.map(({ key }) => `${key}`),
@@ -66,7 +51,7 @@ describe("many keys", () => {
   live(
     "have cursors that a shell takes as they are, whoever chose the key",
     Effect.gen(function*() {
-      const { cluster, flaredb } = yield* start
+      const { env, flaredb } = yield* emptyStore
       const keys = ["-e", "a b", "it's $(id)", "tab\t", "z"]
       yield* flaredb(0, ["put", "--rows"], rowsOf(keys.map((key) => ({ key, value: "" }))))
       yield* flaredb(0, ["put", "--key-encoding", "hex", "22ff", "x"])
@@ -78,7 +63,7 @@ describe("many keys", () => {
       const shell = (line: string) =>
         Effect.promise(async () => {
           const child = spawn("sh", ["-c", line], {
-            env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
+            env: { ...process.env, ...cleanEnv(env) }
           })
           let [out, err] = ["", ""]
           child.stdout.on("data", (chunk) => out += chunk)
@@ -97,42 +82,19 @@ describe("many keys", () => {
   )
 
   live(
-    "are named as far as they were printed when the rest does not come",
-    Effect.gen(function*() {
-      const { cluster, flaredb } = yield* start
-      const value = "x".repeat(1_024 * 1_024)
-      yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 12).map(({ key }) => ({ key, value }))))
-      const scan = spawn(process.execPath, [launcher, "scan", "--timeout", "3s"], {
-        env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
-      })
-      const ended = once(scan, "close")
-      let [out, err] = ["", ""]
-      scan.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
-      // A scan reads no further than its reader does: it has a page or two when the node ends.
-      yield* Effect.promise(() => once(scan.stdout, "readable"))
-      yield* cluster.node(1).stop("SIGKILL")
-      scan.stdout.setEncoding("utf8").on("data", (text: string) => out += text)
-      const [code] = yield* Effect.promise(() => ended)
-      assert.strictEqual(code, 1, err)
-      const keys = linesOf(out).map((line) => line.slice(0, line.indexOf("\t")))
-      assert.isBelow(keys.length, 12)
-      assert.include(err, `; ${keys.length} keys printed, go on with --cursor ${keys.at(-1)}\n`)
-    })
-  )
-
-  live(
     "that are put until a signal comes are counted, and the exit code says that it came",
     Effect.gen(function*() {
-      const { cluster, flaredb } = yield* start
+      const { env, flaredb } = yield* emptyStore
       const put = spawn(process.execPath, [launcher, "put", "--rows"], {
-        env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
+        env: { ...process.env, ...cleanEnv(env) }
       })
       const ended = once(put, "close")
       let err = ""
       put.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
       // Its input stays open: there may be more.
       put.stdin.on("error", () => undefined).write(rowsOf(numbered("k/", 100)))
-      yield* Effect.repeat(flaredb(0, ["count", "k/"]), { until: ({ out }) => out === "100\n" })
+      const count = Effect.map(flaredb(0, ["count", "k/"]), ({ out }) => out)
+      yield* eventually("all rows are put", Effect.map(count, (out) => out === "100\n"))
       put.kill("SIGINT")
       const [code] = yield* Effect.promise(() => ended)
       assert.strictEqual(code, 130)
@@ -143,11 +105,12 @@ describe("many keys", () => {
   live(
     "are counted, and deleted by their prefix, however many they are",
     Effect.gen(function*() {
-      const { flaredb } = yield* start
+      const { flaredb, revision } = yield* emptyStore
       yield* flaredb(0, ["put", "--rows"], rowsOf([...numbered("few/", 20), ...numbered("many/", 10_500)]))
       assert.strictEqual((yield* flaredb(0, ["count"])).out, "10520\n")
       assert.strictEqual((yield* flaredb(0, ["count", "few/", "--json"])).out, "{\"prefix\":\"few/\",\"count\":20}\n")
-      assert.match((yield* flaredb(0, ["delete", "--prefix", "few/"])).out, /^20 keys deleted at revision 10521\n$/)
+      const few = yield* flaredb(0, ["delete", "--prefix", "few/"])
+      assert.strictEqual(few.out, `20 keys deleted at revision ${revision + 10_521}\n`)
       assert.match((yield* flaredb(0, ["delete", "--prefix", "few/"])).out, /^0 keys deleted/)
       const many = yield* flaredb(0, ["delete", "many/", "--prefix"])
       assert.match(many.out, /^10500 keys deleted at revision \d+, in 21 transactions\n$/)
@@ -163,7 +126,7 @@ describe("many keys", () => {
   live(
     "go in and out as rows; a row that is wrong is named by its line",
     Effect.gen(function*() {
-      const { flaredb } = yield* start
+      const { flaredb, revision } = yield* emptyStore
       const rows = [
         { key: "a", value: "1" },
         { key: "AP8=", keyEncoding: "base64", value: "ff", valueEncoding: "hex" },
@@ -171,7 +134,7 @@ describe("many keys", () => {
         { more: true, cursor: "a" }
       ]
       const put = yield* flaredb(0, ["put", "--rows", "--json"], `\n${rowsOf(rows)}`)
-      assert.deepStrictEqual(json(put.out), [{ rows: 3, revision: 3 }])
+      assert.deepStrictEqual(json(put.out), [{ rows: 3, revision: revision + 3 }])
       assert.match(put.err, /cut off by --limit/)
       const asked = rowsOf([{ key: "no" }, { key: "AP8=", keyEncoding: "base64" }, { key: "a" }])
       const got = yield* flaredb(3, ["get", "--rows"], asked.trimEnd())
@@ -198,6 +161,31 @@ describe("many keys", () => {
         assert.match(refused.err, /\b1 row in all/)
       }
       assert.strictEqual((yield* flaredb(0, ["count", "good/"])).out, `${wrong.length}\n`)
+    })
+  )
+
+  // The last one: the node ends in it.
+  live(
+    "are named as far as they were printed when the rest does not come",
+    Effect.gen(function*() {
+      const { cluster, env, flaredb } = yield* emptyStore
+      const value = "x".repeat(1_024 * 1_024)
+      yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 12).map(({ key }) => ({ key, value }))))
+      const scan = spawn(process.execPath, [launcher, "scan", "--timeout", "5s"], {
+        env: { ...process.env, ...cleanEnv(env) }
+      })
+      const ended = once(scan, "close")
+      let [out, err] = ["", ""]
+      scan.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
+      // A scan reads no further than its reader does: it has a page or two when the node ends.
+      yield* Effect.promise(() => once(scan.stdout, "readable"))
+      yield* cluster.node(1).stop("SIGKILL")
+      scan.stdout.setEncoding("utf8").on("data", (text: string) => out += text)
+      const [code] = yield* Effect.promise(() => ended)
+      assert.strictEqual(code, 1, err)
+      const keys = linesOf(out).map((line) => line.slice(0, line.indexOf("\t")))
+      assert.isBelow(keys.length, 12)
+      assert.include(err, `; ${keys.length} keys printed, go on with --cursor ${keys.at(-1)}\n`)
     })
   )
 })

@@ -1,9 +1,10 @@
 /**
  * The command line in the process of the test, for tables of hundreds of calls. A process takes a quarter of a second
  * to load what each of them needs. Left out is what `bin/flaredb.js` and `src/cli/flaredb.ts` add: the bytes of
- * arguments, signals, standard input, the mode of files, and the settings of a node's process. Those are called as processes.
+ * arguments, signals, what kind of file standard input is, the mode of files, and the settings of a node's process. Those
+ * are called as processes.
  */
-import { Cause, ConfigProvider, Console, Effect, Exit, Option } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Exit, Option, Stdio, Stream } from "effect"
 import { format, stripVTControlCharacters } from "node:util"
 import { carryOut } from "../../../src/cli/CommandLine.ts"
 import { exitCodes, Failure } from "../../../src/cli/output/Failure.ts"
@@ -41,18 +42,28 @@ export interface InProcessOptions {
   readonly oneAtATime?: boolean
   /** Leaves control characters in what was printed. */
   readonly asIs?: boolean
+  /** What is read from standard input; nothing unless it is given. */
+  readonly stdin?: string | Uint8Array
 }
+
+/** Standard input with the bytes that are given, and everything else as it is. */
+const reading = (input: string | Uint8Array) =>
+  Effect.updateService(Stdio.Stdio, (stdio) => ({
+    ...stdio,
+    stdin: Stream.succeed(typeof input === "string" ? new TextEncoder().encode(input) : input)
+  }))
 
 /** Carries `args` out, with no other variables than `env`, and gives what `run` of `CommandLine.ts` gives. */
 export const runInProcess = Effect.fnUntraced(function*(
   args: ReadonlyArray<string>,
-  { asIs = false, env = {}, oneAtATime = false }: InProcessOptions = {}
+  { asIs = false, env = {}, oneAtATime = false, stdin = "" }: InProcessOptions = {}
 ) {
   const out: Array<string> = []
   const err: Array<string> = []
   const keep = (lines: Array<string>) => (...values: ReadonlyArray<unknown>) =>
     void lines.push(`${format(...values)}\n`)
   const command = carryOut(args, false).pipe(
+    reading(stdin),
     Effect.provideService(Console.Console, { ...globalThis.console, log: keep(out), error: keep(err) }),
     Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env }))),
     Effect.exit
