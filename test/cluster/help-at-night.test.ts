@@ -3,7 +3,8 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, readFileSync, watch } from "node:fs"
+import { randomBytes } from "node:crypto"
+import { existsSync, readFileSync } from "node:fs"
 import { gunzipSync } from "node:zlib"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
@@ -12,6 +13,7 @@ import { secretsIn } from "../../tools/secrets/Scan.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
+import { halfWay } from "./HalfWay.ts"
 
 const json = (text: string): ReadonlyArray<Record<string, unknown>> =>
   text.trim().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
@@ -120,25 +122,22 @@ it.live(
         assert.strictEqual(again.code, 2)
       }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  120_000
+  300_000
 )
 
-/** Runs a backup into `dir`, kills it as soon as its file is there, and gives the name of that. */
-const killedInTheMiddle = (dir: string, args: ReadonlyArray<string>) =>
-  Effect.promise(async () => {
-    const child = spawn(process.execPath, [launcher, ...args], {
-      env: { ...process.env, ...cleanEnv({}) },
-      stdio: "ignore"
-    })
-    const gone = new Promise<number | null>((resolve) => child.once("close", resolve))
-    const watcher = watch(dir, (_, name) => {
-      if (name?.includes(".partial-") === true) child.kill("SIGKILL")
-    })
-    const code = await gone
-    watcher.close()
-    assert.isNull(code, "it ended before it could be killed")
-    return `${dir}/taking.flaredb.partial-${child.pid}`
+/** Runs a backup into `dir` that gets no further than its middle, kills it there, and gives the name of its file. */
+const killedInTheMiddle = Effect.fnUntraced(function*(dir: string, args: ReadonlyArray<string>) {
+  const child = spawn(process.execPath, [launcher, ...args], {
+    env: { ...process.env, ...cleanEnv({}) },
+    stdio: "ignore"
   })
+  const gone = new Promise<number | null>((resolve) => child.once("close", resolve))
+  const partial = `${dir}/taking.flaredb.partial-${child.pid}`
+  yield* eventually("a part of the backup, or its end", () => existsSync(partial) || child.exitCode !== null)
+  child.kill("SIGKILL")
+  assert.isNull(yield* Effect.promise(() => gone), "it ended before it could be killed")
+  return partial
+})
 
 it.live(
   "backups on a schedule survive kill -9, are verified and drilled, and go back to a moment between two",
@@ -155,8 +154,7 @@ it.live(
       const named = Effect.map(files.readDirectory(dir), (all) => all.filter((name) => name.startsWith("test-")).sort())
       const state = yield* Effect.gen(function*() {
         const kv = yield* KeyValue
-        // Enough for a backup that takes a while.
-        for (let i = 0; i < 12; i++) yield* kv.put(`large/${i}`, new Uint8Array(1024 * 1024).fill(i))
+        for (let i = 0; i < 12; i++) yield* kv.put(`large/${i}`, randomBytes(1024 * 1024))
         const first = yield* run([...once, "--json"])
         assert.strictEqual(first.code, 0, first.err)
         assert.match(
@@ -172,7 +170,8 @@ it.live(
         assert.strictEqual(unreported.code, 0, unreported.err)
         assert.match(unreported.err, /^flaredb: no metrics of the schedule: .* cannot be written/m)
 
-        const partial = yield* killedInTheMiddle(dir, once)
+        const half = yield* halfWay(cluster.node(1).endpoint.port, 2 * 1024 * 1024)
+        const partial = yield* killedInTheMiddle(dir, once.map((word) => word === cluster.endpointList ? half : word))
         assert.isTrue(existsSync(partial))
         assert.deepStrictEqual((yield* named).map((name) => `${dir}/${name}`), [base])
 
@@ -244,5 +243,5 @@ it.live(
       const value = yield* run(["get", "kept", ...to])
       assert.strictEqual(value.out, "2\n")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  120_000
+  300_000
 )

@@ -104,13 +104,13 @@ if (!Etcd.isInstalled()) {
             yield* put(etcd, "k/empty", "")
             for (const key of ["k/leased/1", "k/leased/2"]) yield* put(etcd, key, "1", lease)
 
-            // Killed in the middle.
+            // Killed in the middle. At its rate the rest takes seconds, and the test looks every few milliseconds.
             const killed = yield* ChildProcess.make(
               process.execPath,
-              [launcher, ...args("--prefix", "k/", "--to-prefix", "copy/", "--rate", "3000")],
+              [launcher, ...args("--prefix", "k/", "--to-prefix", "copy/", "--rate", "300")],
               { env: cleanEnv({}), extendEnv: true, stdin: "ignore", stdout: "ignore", stderr: "inherit" }
             )
-            yield* eventually("some keys", Effect.map(kv.count("copy/"), (count) => count > 500))
+            yield* eventually("some keys", Effect.map(kv.count("copy/"), (count) => count > 100))
             yield* killed.kill({ killSignal: "SIGKILL" })
             assert.isBelow(yield* kv.count("copy/"), 3_000)
 
@@ -123,7 +123,7 @@ if (!Etcd.isInstalled()) {
               yield* Effect.all([leader.start, etcd.start], { concurrency: 2 })
             })
             const [resumed] = yield* Effect.all([
-              imported("--prefix", "k/", "--to-prefix", "copy/", "--rate", "3000"),
+              imported("--prefix", "k/", "--to-prefix", "copy/", "--rate", "1000"),
               breaking
             ], { concurrency: 2 })
             assert.strictEqual(resumed.code, 0, resumed.err)
@@ -169,7 +169,7 @@ if (!Etcd.isInstalled()) {
           Cluster.client(cluster)
         )
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    120_000
+    300_000
   )
 
   it.live(`${measured} keys of 128 bytes are imported, with equal hashes`, () =>
@@ -195,7 +195,7 @@ if (!Etcd.isInstalled()) {
       const load = loadavg()[0]?.toFixed(1)
       figure(`a second run, with one key changed: ${second.seconds} s; load of the machine ${load} on 2 cores`)
       figure(`--verify-only: ${(yield* timed("--verify-only")).seconds} s`)
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 240_000)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("over TLS, as a user that may read one prefix", () =>
     Effect.gen(function*() {
@@ -262,5 +262,5 @@ if (!Etcd.isInstalled()) {
       assert.deepInclude(JSON.parse(done.out), { keys: 2, written: 0, equal: 2, verified: true })
       const found = yield* Effect.provide(Effect.flatMap(KeyValue, (kv) => kv.get("app/2")), Cluster.client(cluster))
       assert.strictEqual(Option.getOrThrow(found).text, "app/2")
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 }

@@ -17,6 +17,7 @@ import { protocolVersion } from "../../src/protocol/PeerRpcs.ts"
 import { peerCall } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
+import { rest } from "./Rest.ts"
 
 /** How often everything is said to each node: lines about it are bounded all the same. */
 const rounds = 12
@@ -120,10 +121,10 @@ it.live("claims that cannot be cause no election and end no process, and all nod
       )
       let writes = 0
       const write = Effect.forever(
-        Effect.flatMap(Effect.suspend(() => kv.put(`key ${writes % 50}`, `${writes}`)), () =>
-          Effect.sync(() => {
-            writes += 1
-          }))
+        Effect.flatMap(Effect.suspend(() => kv.put(`key ${writes % 50}`, `${writes}`)), () => {
+          writes += 1
+          return rest
+        })
       )
       const attack = Effect.gen(function*() {
         for (let round = 0; round < rounds; round++) {

@@ -4,11 +4,12 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import type { NodeReport } from "../../src/protocol/NodeReport.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { report } from "./Figures.ts"
 
-/** Written after the copy was made: enough that catching up takes a while. */
-const entries = 4_000
+/** Written after the copy was made. */
+const entries = process.env["FIGURES"] === undefined ? 500 : 4_000
 const valueBytes = 8 * 1024
 
 const reportOf = (all: ReadonlyArray<NodeReport>, id: number): NodeReport | undefined =>
@@ -17,7 +18,11 @@ const reportOf = (all: ReadonlyArray<NodeReport>, id: number): NodeReport | unde
 it.live("a node on an old copy of its directory says so, does not vote, and catches up", () =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
-    const cluster = yield* Cluster.make(3)
+    // The leader knows what the node had as long as it leads: no stall of a busy machine ends that.
+    const cluster = yield* Cluster.make(3, undefined, {
+      FLAREDB_ELECTION_TIMEOUT_MIN_MS: "4000",
+      FLAREDB_ELECTION_TIMEOUT_MAX_MS: "6000"
+    })
     yield* Cluster.start(cluster)
     yield* Effect.gen(function*() {
       const kv = yield* KeyValue
@@ -46,19 +51,19 @@ it.live("a node on an old copy of its directory says so, does not vote, and catc
       const began = performance.now()
       yield* node.start
       const goal = leading?.lastIndex ?? 0
-      let learned = false
       yield* cluster.until((all) => {
         const own = reportOf(all, node.id)
-        learned ||= own?.membership === "learner"
         return own?.membership === "voter" && own.applied >= goal
       })
       report(`node on a copy that is ${entries} entries behind: start of its process to caught up`, [
         performance.now() - began
       ])
-      const said = node.log.find((line) => line.includes("DirectoryRolledBack"))
-      assert.isDefined(said, "the node says that its directory is older than what it acknowledged")
-      assert.include(said, "ERROR")
-      assert.isTrue(learned, "the node does not vote before it has caught up")
+      const lineOf = (text: string) =>
+        eventually(`the log says ${text}`, () => node.log.some((one) => one.includes(text)))
+      yield* lineOf("DirectoryRolledBack")
+      assert.include(node.log.find((line) => line.includes("DirectoryRolledBack")), "ERROR")
+      // It was no voter from there on: only a node that is none becomes one.
+      yield* lineOf("is a voter: it has caught up through")
       const now = yield* cluster.until((all) => all.length === 3 && all.some(({ role }) => role === "leader"))
       assert.strictEqual(now.find(({ role }) => role === "leader")?.term, leading?.term, "the leader went on")
       assert.strictEqual(yield* kv.count("key/"), entries)

@@ -19,6 +19,7 @@ import { call } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
 import { untilEntries } from "./Metrics.ts"
+import { rest } from "./Rest.ts"
 
 const mebibyte = 1024 * 1024
 const budgetBytes = 32 * mebibyte
@@ -78,6 +79,7 @@ it.live("clients that do not read, or go away, cost a bounded amount", () =>
           yield* kv.put("other", "v")
           yield* kv.get("other")
           took.push((yield* Clock.currentTimeMillis) - began)
+          yield* rest
         }))
       ], { concurrency: "unbounded" }))
 
