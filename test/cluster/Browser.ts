@@ -1,7 +1,6 @@
 /** Debian's Chromium, driven as a person would: what the tests of the console look with. */
 import axe from "axe-core"
-import { Effect } from "effect"
-import type { Scope } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { accessSync, constants } from "node:fs"
 import { chromium } from "playwright-core"
 import type { Browser, Page } from "playwright-core"
@@ -21,12 +20,18 @@ export const noBrowser = ((): string | undefined => {
 
 if (noBrowser !== undefined) process.stderr.write(`${noBrowser}\n`)
 
-export const launch: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.promise(() =>
-    chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] })
-  ),
-  (browser) => Effect.promise(() => browser.close())
-)
+/** For all tests of a file: each page that is opened shares nothing with another one. */
+export class Chromium extends Context.Service<Chromium, Browser>()("test/Chromium") {
+  static readonly layer = Layer.effect(
+    Chromium,
+    Effect.acquireRelease(
+      Effect.promise(() =>
+        chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] })
+      ),
+      (browser) => Effect.promise(() => browser.close())
+    )
+  )
+}
 
 export interface PageOptions {
   readonly width?: number
@@ -45,10 +50,10 @@ export interface Looked {
 const isAnswer = (text: string): boolean => /^Failed to load resource: (the server responded|net::ERR)/.test(text)
 
 export const open = Effect.fnUntraced(function*(
-  browser: Browser,
   url: string,
   { dark = false, height = 900, width = 1_280 }: PageOptions = {}
 ) {
+  const browser = yield* Chromium
   const context = yield* Effect.acquireRelease(
     Effect.promise(() =>
       browser.newContext({

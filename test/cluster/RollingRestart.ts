@@ -10,8 +10,8 @@ export const restartEach = Effect.fnUntraced(function*(
   cluster: Cluster,
   settings: (node: ClusterNode) => Readonly<Record<string, string>>
 ) {
-  const order = [...yield* cluster.followers, yield* cluster.leader]
-  for (const node of order) {
+  const last = yield* cluster.leader
+  for (const node of [...cluster.nodes.filter((one) => one !== last), last]) {
     yield* node.stop("SIGTERM")
     node.settings = settings(node)
     yield* node.start

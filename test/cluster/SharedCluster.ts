@@ -14,14 +14,8 @@ export class SharedCluster extends Context.Service<
   }
 >()("test/SharedCluster") {}
 
-type Test<E> = Effect.Effect<void, E, SharedCluster | NodeServices.NodeServices | Scope.Scope>
-
-/** How a test on the shared nodes is declared. A test that fails shows their logs. */
-export type Declare = <E>(name: string, test: Test<E>) => void
-
-/** Declares tests on nodes that are started once. */
-export const onShared = (what: string, voters: 1 | 3, declare: (live: Declare) => void): void => {
-  const cluster = Layer.effect(
+export const sharedCluster = (voters: 1 | 3) =>
+  Layer.effect(
     SharedCluster,
     Effect.gen(function*() {
       const made = yield* Cluster.make(voters)
@@ -33,14 +27,22 @@ export const onShared = (what: string, voters: 1 | 3, declare: (live: Declare) =
     Layer.provideMerge(NodeServices.layer),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
   )
-  layer(cluster, { excludeTestServices: true, timeout: 180_000 })(
+
+/** Shows the logs of the shared nodes when a test fails, as those of a test's own are shown. */
+export const showingLogs = <A, E, R>(test: Effect.Effect<A, E, R>) =>
+  Effect.onError(test, () => Effect.map(SharedCluster, Cluster.showLogs))
+
+type Test<E> = Effect.Effect<void, E, SharedCluster | NodeServices.NodeServices | Scope.Scope>
+
+/** How a test on the shared nodes is declared. */
+export type Declare = <E>(name: string, test: Test<E>) => void
+
+/** Declares tests on nodes that are started once. */
+export const onShared = (what: string, voters: 1 | 3, declare: (live: Declare) => void): void =>
+  layer(sharedCluster(voters), { excludeTestServices: true, timeout: 180_000 })(
     what,
-    (it) =>
-      declare((name, test) =>
-        it.effect(name, () => Effect.onError(test, () => Effect.map(SharedCluster, Cluster.showLogs)))
-      )
+    (it) => declare((name, test) => it.effect(name, () => showingLogs(test)))
   )
-}
 
 /**
  * Removes all keys, and gives the command line in this process, which expects an exit code, its variables, and the

@@ -53,7 +53,8 @@ export class SteadyLoad {
           Effect.catch((error) => Effect.sync(() => void this.failures.push(`${key}: ${String(error)}`)))
         )
         this.visits += 1
-        yield* rest
+        // One costs what dozens of writes do, over TLS above all.
+        yield* Effect.sleep(100)
       }
     })
 

@@ -60,7 +60,7 @@ it.live(
           }))
         const ask = asker(yield* files.readFileString(`${certificates.client}/ca.crt`))
         const leader = yield* cluster.leader
-        const [follower, other] = yield* cluster.followers
+        const [follower, other] = cluster.nodes.filter((one) => one !== leader)
         const [alice, bob] = tokens.map((token) => ask(follower as Cluster.ClusterNode, token))
         if (alice === undefined || bob === undefined) return
         const put = { method: "PUT", body: "1", headers: { "idempotency-key": "once" } }
@@ -87,5 +87,5 @@ it.live(
         }
       }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 20_000, tls })))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  60_000
+  300_000
 )

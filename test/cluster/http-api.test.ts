@@ -78,5 +78,5 @@ it.live(
         yield* Fiber.join(restarted)
       }).pipe(Effect.provide(Cluster.client(cluster)))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  60_000
+  300_000
 )

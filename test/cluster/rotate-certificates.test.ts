@@ -27,11 +27,11 @@ it.live("certificates and the authority are replaced under load, and no operatio
     const tls = yield* clientTls(certificates)
     const client = FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000, tls })
     const load = new SteadyLoad("rotation/")
-    const writers = yield* during(load.writers("writer", 4), client)
+    const writers = yield* during(load.writers("writer", 2), client)
     const watcher = yield* during(load.watcher, client)
     const visitors = yield* during(load.visitors("visitor", client), client)
     const going = Effect.suspend(() => {
-      const [goal, visits] = [load.acknowledged.length + 50, load.visits + 5]
+      const [goal, visits] = [load.acknowledged.length + 30, load.visits + 3]
       return eventually("writes and new clients go on", () => load.acknowledged.length >= goal && load.visits >= visits)
     })
     yield* going

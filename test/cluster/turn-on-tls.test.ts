@@ -11,7 +11,7 @@ import { restartEach } from "./RollingRestart.ts"
 import { during, SteadyLoad } from "./SteadyLoad.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 
-const writers = 4
+const writers = 2
 const prefix = "tls/"
 
 it.live("turns TLS on with three rolling restarts, and no operation fails", () =>

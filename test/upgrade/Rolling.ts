@@ -150,8 +150,8 @@ export const replace = Effect.fnUntraced(function*(
 
 /** All nodes with another program, the leader last. */
 export const roll = Effect.fnUntraced(function*(cluster: Cluster, program: ReadonlyArray<string>) {
-  const order = [...yield* cluster.followers, yield* cluster.leader]
-  for (const node of order) yield* replace(cluster, node, program)
+  const last = yield* cluster.leader
+  for (const node of [...cluster.nodes.filter((one) => one !== last), last]) yield* replace(cluster, node, program)
 })
 
 /** Waits until the cluster has a feature level at every node. */
