@@ -21,9 +21,12 @@ export const summarize = (values: ReadonlyArray<number>): Summary => {
   }
 }
 
+/** Whether somebody asked for figures. */
+export const asksForFigures = process.env["FIGURES"] !== undefined
+
 /** Tells of a figure when somebody asked for them; a test that passes prints nothing otherwise. */
 export const figure = (text: string): void => {
-  if (process.env["FIGURES"] !== undefined) process.stdout.write(`FIGURE ${text}\n`)
+  if (asksForFigures) process.stdout.write(`FIGURE ${text}\n`)
 }
 
 /** Tells of durations in milliseconds as percentiles, and gives them. */

@@ -13,12 +13,13 @@ import {
   layerRateLimiter,
   layerRateLimiterStore
 } from "../../src/actors/index.ts"
+import { maxRows } from "../../src/actors/persistence/queue/Mirror.ts"
 import type { ClientServices } from "../../src/client/RemoteClient.ts"
 import type { ConformanceCase } from "../../src/testing/index.ts"
 import { keyValueStoreCases, persistedQueueCases, persistenceCases, rateLimiterCases } from "../../src/testing/index.ts"
 import type { Clients } from "./TwoClients.ts"
 import { inTurn, TwoClients } from "./TwoClients.ts"
-import { figure, report } from "./Figures.ts"
+import { asksForFigures, figure, report } from "./Figures.ts"
 
 const nobody: Clients = []
 
@@ -94,7 +95,8 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on thr
       Effect.scoped(Effect.gen(function*() {
         const { clients, cluster } = yield* TwoClients
         const count = 180
-        const queues = yield* Effect.forEach(clients, (client) => queueOf(client, "leader loss"))
+        // No lock ends meanwhile, however long a busy machine takes to elect a leader.
+        const queues = yield* Effect.forEach(clients, (client) => queueOf(client, "leader loss", 60_000))
         const limiter = Context.get(
           yield* Layer.build(Layer.fresh(Layer.provide(layerRateLimiterStore(), clients[1]!))),
           RateLimiter.RateLimiterStore
@@ -152,10 +154,12 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on thr
     300_000
   )
 
-  it.effect("what it costs", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const { clients } = yield* TwoClients
-      for (const [workers, count] of [[1, 100], [16, 1_300]] as const) {
+  it.effect(
+    "elements that a consumer does not hold at first are handled too, each once",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clients } = yield* TwoClients
+        const [workers, count] = [50, maxRows / 2 + 76]
         const queue = yield* queueOf(clients[0]!, `of ${workers}`)
         let since = performance.now()
         yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => queue.offer(n), {
@@ -163,46 +167,49 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on thr
           discard: true
         })
         yield* rate(`queue, offers of ${workers} at a time`, count, since)
-        const seen = new Set<number>()
-        const each = Math.ceil(count / workers)
+        const handled: Array<number> = []
         since = performance.now()
-        yield* Effect.all(
-          Array.from({ length: workers }, (_, worker) =>
-            Effect.forEach(
-              Array.from({ length: Math.min(each, count - worker * each) }),
-              () => queue.take((n) => Effect.sync(() => seen.add(n))),
-              { discard: true }
-            )),
-          { concurrency: "unbounded", discard: true }
+        yield* Effect.forEach(
+          Array.from({ length: count }),
+          () => queue.take((n) => Effect.sync(() => handled.push(n))),
+          { concurrency: workers, discard: true }
         )
         yield* rate(`queue, takes of ${workers} workers`, count, since)
-        assert.strictEqual(seen.size, count, "also those that a consumer does not hold at first")
-      }
+        assert.deepStrictEqual(handled.sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n))
+      })),
+    300_000
+  )
 
-      const lateMs: Array<number> = []
-      const due = yield* queueOf(clients[1]!, "due")
-      const dueAt = new Map<number, number>()
-      for (let n = 0; n < 20; n++) {
-        dueAt.set(n, performance.now() + 1_000 + n * 50)
-        yield* due.offer(n, { delay: (dueAt.get(n) as number) - performance.now() })
-      }
-      const late = (n: number) => Effect.sync(() => lateMs.push(performance.now() - (dueAt.get(n) as number)))
-      yield* Effect.all(Array.from({ length: 20 }, () => due.take(late)), { concurrency: "unbounded", discard: true })
-      report("queue, lateness of a delayed element", lateMs)
+  // Nothing is held by them.
+  if (asksForFigures) {
+    it.effect("what it costs", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clients } = yield* TwoClients
+        const lateMs: Array<number> = []
+        const due = yield* queueOf(clients[1]!, "due")
+        const dueAt = new Map<number, number>()
+        for (let n = 0; n < 20; n++) {
+          dueAt.set(n, performance.now() + 1_000 + n * 50)
+          yield* due.offer(n, { delay: (dueAt.get(n) as number) - performance.now() })
+        }
+        const late = (n: number) => Effect.sync(() => lateMs.push(performance.now() - (dueAt.get(n) as number)))
+        yield* Effect.all(Array.from({ length: 20 }, () => due.take(late)), { concurrency: "unbounded", discard: true })
+        report("queue, lateness of a delayed element", lateMs)
 
-      const { consume } = Context.get(
-        yield* Layer.build(Layer.provide(layerRateLimiter(), clients[0]!)),
-        RateLimiter.RateLimiter
-      )
-      const options = { key: "cost", limit: 1_000_000, window: Duration.hours(1), algorithm: "token-bucket" } as const
-      yield* consume(options)
-      for (const [callers, count] of [[1, 100], [64, 500]] as const) {
-        const since = performance.now()
-        yield* Effect.forEach(Array.from({ length: count }), () => consume(options), {
-          concurrency: callers,
-          discard: true
-        })
-        yield* rate(`rate limiter, one key, ${callers} callers`, count, since)
-      }
-    })), 300_000)
+        const { consume } = Context.get(
+          yield* Layer.build(Layer.provide(layerRateLimiter(), clients[0]!)),
+          RateLimiter.RateLimiter
+        )
+        const options = { key: "cost", limit: 1_000_000, window: Duration.hours(1), algorithm: "token-bucket" } as const
+        yield* consume(options)
+        for (const [callers, count] of [[1, 100], [64, 500]] as const) {
+          const since = performance.now()
+          yield* Effect.forEach(Array.from({ length: count }), () => consume(options), {
+            concurrency: callers,
+            discard: true
+          })
+          yield* rate(`rate limiter, one key, ${callers} callers`, count, since)
+        }
+      })), 300_000)
+  }
 })
