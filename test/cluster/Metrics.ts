@@ -3,8 +3,10 @@ import { Effect } from "effect"
 import { eventually } from "../Eventually.ts"
 import type * as Cluster from "./Cluster.ts"
 
+type Node = Pick<Cluster.ClusterNode, "address" | "id">
+
 /** What is in a bounded table of the node; 0 when it has none of that name. */
-export const tableEntries = (node: Cluster.ClusterNode, table: string): Effect.Effect<number> =>
+export const tableEntries = (node: Node, table: string): Effect.Effect<number> =>
   Effect.promise(async () => {
     const { host, httpPort } = node.address
     const text = await (await fetch(`http://${host}:${httpPort}/metrics`)).text()
@@ -15,5 +17,5 @@ export const tableEntries = (node: Cluster.ClusterNode, table: string): Effect.E
   })
 
 /** Waits until a table of the node has so many entries. */
-export const untilEntries = (node: Cluster.ClusterNode, table: string, holds: (entries: number) => boolean) =>
+export const untilEntries = (node: Node, table: string, holds: (entries: number) => boolean) =>
   eventually(`table ${table} of node ${node.id} holds what is expected`, Effect.map(tableEntries(node, table), holds))

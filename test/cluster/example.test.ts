@@ -1,10 +1,22 @@
 /** What the README and the examples show runs against a real cluster, as it stands there. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, FileSystem, Stream } from "effect"
+import { Effect, Exit, FileSystem, Scope, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { afterAll, beforeAll } from "vitest"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
+import { tableEntries } from "./Metrics.ts"
+
+let cluster: Cluster.Cluster
+const nodes = Scope.makeUnsafe()
+beforeAll(async () => {
+  cluster = await Effect.runPromise(
+    Effect.tap(Cluster.make(3), Cluster.start).pipe(Scope.provide(nodes), Effect.provide(NodeServices.layer))
+  )
+})
+afterAll(() => Effect.runPromise(Scope.close(nodes, Exit.void)))
 
 const start = (path: string, endpoints: string) =>
   ChildProcess.make(process.execPath, [path], {
@@ -22,8 +34,6 @@ const runProgram = Effect.fnUntraced(function*(path: string, endpoints: string) 
 
 it.live("two runs of the example service see the same flag", () =>
   Effect.gen(function*() {
-    const cluster = yield* Cluster.make(3)
-    yield* Cluster.start(cluster)
     assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is on\n")
     assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is off\n")
   }).pipe(Effect.provide(NodeServices.layer)))
@@ -36,10 +46,8 @@ it.live("the programs in the README run", () =>
     const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text = ""]) => text)
       .filter((text) => text.includes("endpoints: localEndpoints"))
     assert.strictEqual(programs.length, 3)
-    const cluster = yield* Cluster.make(1)
-    yield* Cluster.start(cluster)
-    // Inside the package, so that they find `flaredb/client` as a user's program would.
-    const folder = yield* files.makeTempDirectoryScoped({ directory: "examples", prefix: "readme-" })
+    // Inside the package, so that they find `flaredb/client` as a user's program would, and not among what is packed.
+    const folder = yield* files.makeTempDirectoryScoped({ directory: "test", prefix: "readme-" })
     const [put = "", watch = "", all = ""] = yield* Effect.forEach(programs, (program, i) => {
       const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
       const path = `${folder}/program-${i}.ts`
@@ -51,9 +59,9 @@ it.live("the programs in the README run", () =>
     yield* Effect.forkScoped(
       Stream.runForEach(Stream.decodeText(watching.stdout), (text) => Effect.sync(() => void (seen += text)))
     )
-    const outputs = yield* Effect.repeat(runProgram(put, cluster.endpointList), {
-      until: () => seen.includes("Put orders/17")
-    })
-    assert.match(outputs, /paid/)
+    const watches = Effect.forEach(cluster.nodes, (node) => tableEntries(node, "watches"))
+    yield* eventually("a node has the watch", Effect.map(watches, (all) => all.some((entries) => entries > 0)))
+    assert.match(yield* runProgram(put, cluster.endpointList), /paid/)
+    yield* eventually("the watch tells of the put", () => seen.includes("Put orders/17"))
     assert.match(yield* runProgram(all, cluster.endpointList), /created[\s\S]*3 orders/)
   }).pipe(Effect.provide(NodeServices.layer)))
