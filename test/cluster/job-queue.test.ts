@@ -5,6 +5,7 @@ import { Clock, Effect, Option, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { JobQueue } from "../../examples/job-queue/JobQueue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
 import { rest } from "./Rest.ts"
@@ -16,7 +17,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(3, node)
     yield* Cluster.start(cluster)
-    const count = 400
+    const count = 200
     const leaseMs = 5_000
     const kills = 3
     const acknowledged = new Set<number>()
@@ -39,10 +40,11 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
     const kill = Effect.gen(function*() {
       while (killing()) {
         const goal = acknowledged.size + 40
+        yield* eventually("40 more jobs are acknowledged", () => acknowledged.size >= goal)
         const leader = yield* cluster.leader
-        while (acknowledged.size < goal) yield* Effect.sleep(5)
         yield* leader.stop("SIGKILL")
-        while (acknowledged.size < goal + 10) yield* Effect.sleep(5)
+        const without = acknowledged.size + 10
+        yield* eventually("10 more jobs are acknowledged without it", () => acknowledged.size >= without)
         yield* leader.start
         killed += 1
       }
@@ -54,8 +56,8 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         const askedMs = yield* Clock.currentTimeMillis
         const taken = yield* jobs.take(queue, leaseMs)
         if (Option.isNone(taken)) {
-          // Each question is an entry of the log.
-          yield* Effect.sleep(50)
+          // Each question is an entry of the log, for the nodes to write.
+          yield* Effect.sleep(200)
           continue
         }
         const { id } = taken.value

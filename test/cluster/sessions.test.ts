@@ -10,10 +10,13 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
-import { rest } from "./Rest.ts"
+import { restAmong } from "./Rest.ts"
 
 const kills = 8
 const clients = 16
+
+/** Of both kinds of clients. What they count is the same at any pace, and a leader has some calls under way whenever it dies. */
+const rest = restAmong(2 * clients)
 
 /** What the clients of one kind know of their counter. */
 class Tally {
