@@ -94,7 +94,7 @@ export const start = Effect.acquireRelease(
         : Effect.fail("not ready")
     )
     yield* isReady.pipe(
-      Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "30 seconds" }))),
+      Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "2 minutes" }))),
       Effect.orDie
     )
     const postgres: Postgres = {
