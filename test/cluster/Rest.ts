@@ -6,6 +6,3 @@
 import { Effect } from "effect"
 
 export const rest: Effect.Effect<void> = Effect.sleep(20)
-
-/** What each of so many writers does between two writes: all of them together make about 200 in a second. */
-export const restAmong = (writers: number): Effect.Effect<void> => Effect.sleep(5 * writers)

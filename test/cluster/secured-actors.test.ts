@@ -113,7 +113,12 @@ it.live("a runner of the examples takes the authority and the token of its envir
         process.execPath,
         ["examples/actors/main.ts", "bank", "--flaredb", cluster.endpointList, "--port", String(port)],
         {
-          env: cleanEnv({ FLAREDB_TRUSTED_CA_FILE: trusted, FLAREDB_TOKEN: Redacted.value(client.token) }),
+          env: cleanEnv({
+            FLAREDB_TRUSTED_CA_FILE: trusted,
+            FLAREDB_TOKEN: Redacted.value(client.token),
+            // Each has a lock, and the default is 300.
+            SHARDS_PER_GROUP: "16"
+          }),
           extendEnv: true,
           stdin: "ignore"
         }

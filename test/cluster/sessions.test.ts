@@ -10,13 +10,10 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
-import { restAmong } from "./Rest.ts"
+import { rest } from "./Rest.ts"
 
 const kills = 8
 const clients = 16
-
-/** Of both kinds of clients. What they count is the same at any pace, and a leader has some calls under way whenever it dies. */
-const rest = restAmong(2 * clients)
 
 /** What the clients of one kind know of their counter. */
 class Tally {
@@ -103,7 +100,10 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
           KeyValue,
           (own) => own.get("once", { consistency: "linearizable", readFrom: "any" })
         )
-        const seen = yield* Effect.provide(alone, FlareDb.layerClient({ endpoints: [endpoint] }))
+        const seen = yield* Effect.provide(
+          alone,
+          FlareDb.layerClient({ endpoints: [endpoint], requestTimeoutMs: 60_000 })
+        )
         assert.strictEqual(Option.map(seen, ({ text }) => Number(text)).pipe(Option.getOrNull), onceCount)
       }
       figure(

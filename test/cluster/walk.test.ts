@@ -3,7 +3,7 @@
  * ends with the exit code that stands there. `…` in the document stands for what differs from run to run.
  *
  * Lines of the shell are carried out by a shell, with a process for each command. What is a command and nothing else is
- * carried out in the process of the test, which takes a tenth of the time.
+ * carried out in the process of the test: `test/processes/cli` has each kind of them as a process.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"

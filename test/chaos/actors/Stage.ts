@@ -17,8 +17,8 @@ import type { RunnerIdentity } from "./RunnerProcess.ts"
 import { RunnerProcess } from "./RunnerProcess.ts"
 import { effectsPrefix, holdersPrefix, message, Tally, tallyPrefix } from "./Tally.ts"
 
-/** Milliseconds within which a thing has to happen that a machine at rest does in a few seconds. */
-export const limitMs = 90_000
+/** The default of `limitMs`. */
+const defaultLimitMs = 90_000
 
 type Services = ManagedRuntime.ManagedRuntime.Services<ReturnType<typeof makeRuntime>>
 
@@ -34,6 +34,8 @@ export interface StageOptions {
   /** Whether nodes and their clients have certificates. Runners call each other without, as Effect Cluster does. */
   readonly tls?: boolean | undefined
   readonly note: (line: string) => void
+  /** Milliseconds within which a thing has to happen that a machine at rest does in a few seconds. Default 90,000. */
+  readonly limitMs?: number | undefined
 }
 
 export class Stage {
@@ -47,12 +49,14 @@ export class Stage {
   private readonly keys = new ClusterKeys({})
   private readonly runtime: ReturnType<typeof makeRuntime>
   private readonly ends: Array<() => Promise<void>> = []
+  private readonly limitMs: number
   private names = 0
   private identity: RunnerIdentity | undefined
 
   private constructor(site: Site, options: StageOptions) {
     this.site = site
     this.options = options
+    this.limitMs = options.limitMs ?? defaultLimitMs
     this.owners = new Owners((shard) => this.keys.lock(shard))
     this.random = new Random(options.seed + 1)
     this.runtime = makeRuntime(site)
@@ -142,7 +146,7 @@ export class Stage {
     over.catch(() => undefined)
     return () => {
       stopped = true
-      return within(over, limitMs, "the last messages are answered")
+      return within(over, this.limitMs, "the last messages are answered")
     }
   }
 
@@ -162,7 +166,7 @@ export class Stage {
 
   async start(child: Child): Promise<void> {
     const log = () => `\n${child.log.slice(-20).join("\n")}`
-    const ended = await within(child.start(), limitMs, `${child.name} is ready`).catch((error: unknown) => {
+    const ended = await within(child.start(), this.limitMs, `${child.name} is ready`).catch((error: unknown) => {
       throw new Error(`${String(error)}${log()}`)
     })
     if (ended !== undefined) throw new Error(`${child.name} did not start (${ended.code ?? ended.signal}):${log()}`)
@@ -170,7 +174,7 @@ export class Stage {
 
   /** Ends a runner in good order. */
   async leave(runner: RunnerProcess): Promise<void> {
-    const { code, signal } = await within(runner.end("SIGTERM"), limitMs, `${runner.name} ends`)
+    const { code, signal } = await within(runner.end("SIGTERM"), this.limitMs, `${runner.name} ends`)
     // The exit code of a process that was interrupted.
     if (code !== 0 && code !== 130 && code !== 143) throw new Error(`${runner.name} ended with ${code ?? signal}`)
   }
@@ -178,7 +182,7 @@ export class Stage {
   /** The node that leads. */
   async leader(): Promise<NodeProcess> {
     let found: NodeProcess | undefined
-    await until("a node leads", limitMs, async () => {
+    await until("a node leads", this.limitMs, async () => {
       found = await this.site.leader()
       return found !== undefined
     })
@@ -187,7 +191,7 @@ export class Stage {
 
   /** Has another node lead than this one. */
   async transferFrom(node: NodeProcess): Promise<void> {
-    await until(`another node than ${node.id} leads`, limitMs, async () => {
+    await until(`another node than ${node.id} leads`, this.limitMs, async () => {
       if (await this.leader() !== node) return true
       await this.run(Effect.flatMap(ClusterAdmin, (admin) => Effect.ignore(admin.transferLeader())))
       return false
@@ -198,7 +202,7 @@ export class Stage {
   async everyEntityAnswers(when: string): Promise<number> {
     const beganMs = performance.now()
     const { entities } = this.options
-    await within(this.run(Load.everyEntity(this.ledger, entities)), limitMs, `every entity answers ${when}`)
+    await within(this.run(Load.everyEntity(this.ledger, entities)), this.limitMs, `every entity answers ${when}`)
     return performance.now() - beganMs
   }
 
@@ -228,8 +232,8 @@ export class Stage {
     const taken = this.owners.taken(address)
     undo(victim)
     // Its late commit has come to the store by the time that shards move to it again.
-    await until(`${victim.name} has shards again`, limitMs, () => this.owners.taken(address) > taken || isAnswered)
-    await until(`message ${id} is answered`, limitMs, async () => {
+    await until(`${victim.name} has shards again`, this.limitMs, () => this.owners.taken(address) > taken || isAnswered)
+    await until(`message ${id} is answered`, this.limitMs, async () => {
       // It may have moved back meanwhile.
       for (const runner of this.runners) if (runner.running) runner.openGate()
       await wait(50)
@@ -243,7 +247,7 @@ export class Stage {
   private async holderOf(id: string, besides: ReadonlyArray<string>): Promise<string> {
     const prefix = `${holdersPrefix}${id}/`
     let found: string | undefined
-    await until(`a runner has message ${id}, besides ${besides.join(", ") || "none"}`, limitMs, async () => {
+    await until(`a runner has message ${id}, besides ${besides.join(", ") || "none"}`, this.limitMs, async () => {
       const { entries } = await this.run(Effect.flatMap(KeyValue, (kv) => kv.scan(prefix)))
       found = entries.map(({ keyText }) => keyText.slice(prefix.length)).find((by) => !besides.includes(by))
       if (found === undefined) await wait(20)
@@ -254,7 +258,7 @@ export class Stage {
 
   /** Waits until the watch has told of so many effects. */
   async seen(effects: number): Promise<void> {
-    await until(`the watch tells of ${effects} effects`, limitMs, () => this.owners.effects >= effects)
+    await until(`the watch tells of ${effects} effects`, this.limitMs, () => this.owners.effects >= effects)
   }
 
   /** Ends a runner in good order and for good. */
