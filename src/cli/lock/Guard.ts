@@ -6,7 +6,10 @@
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { formatDuration } from "../input/Duration.ts"
+import { LastWords } from "../output/LastWords.ts"
 import type { Told } from "./GuardLines.ts"
+import { readyMs } from "./Times.ts"
 
 /** The guard's program: beside the bundle, or among the sources. */
 const program = fileURLToPath(
@@ -16,40 +19,65 @@ const program = fileURLToPath(
 /** The guard of one command, seen from its supervisor. */
 export class Guard {
   private readonly child: ChildProcess
-  /** Whether it watches; `false` when it ended before it could. Nothing is started before. */
-  readonly ready: Promise<boolean>
-  /** Told when the guard has ended without being told to. */
-  readonly gone: Promise<void>
+  /** `undefined` once it watches; why it does not, when it ended before, or said nothing in time. */
+  readonly ready: Promise<string | undefined>
+  /** Says how it ended, when it has without being told to. */
+  readonly gone: Promise<string>
+  private readonly words = new LastWords()
+  private watches = false
   private ending = false
 
   constructor(mark: string) {
     this.child = spawn(process.execPath, [program, mark], {
       cwd: "/",
       detached: true,
-      stdio: ["pipe", "pipe", "ignore"]
+      stdio: ["pipe", "pipe", "pipe"]
     })
     this.child.stdin?.on("error", () => undefined)
+    this.child.stderr?.on("data", (chunk: Uint8Array) => this.words.take(chunk))
     this.gone = new Promise((resolve) => {
-      const end = () => {
-        if (!this.ending) resolve()
+      const end = (how: string) => {
+        const text = this.words.text()
+        if (!this.ending) resolve(text === "" ? how : `${how}; it said: ${text}`)
       }
-      this.child.once("error", end)
-      this.child.once("exit", end)
+      this.child.once("error", ({ message }) => end(message))
+      // `close`: what it said last may still be in the pipe when it exits.
+      this.child.once(
+        "close",
+        (code, signal) => end(code === null ? `ended with ${signal}` : `ended with exit code ${code}`)
+      )
     })
-    const first = new Promise<boolean>((resolve) => this.child.stdout?.once("data", () => resolve(true)))
-    this.ready = Promise.race([first, this.gone.then(() => false)])
+    this.ready = this.firstWord()
   }
 
   tell(told: Told): void {
     this.child.stdin?.write(`${JSON.stringify(told)}\n`)
   }
 
-  /** The command and all that came of it have ended, or may go on. */
+  /** The command and all that came of it have ended, may go on, or was never started. */
   end(): void {
     this.ending = true
-    this.tell({ done: true })
+    if (this.watches) this.tell({ done: true })
+    // It may be stopped or stuck, and has nothing to watch.
+    else this.child.kill("SIGKILL")
     this.child.stdin?.end()
     this.child.stdout?.destroy()
+    this.child.stderr?.destroy()
     this.child.unref()
+  }
+
+  private firstWord(): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const late = setTimeout(() => resolve(`said nothing for ${formatDuration(readyMs)}`), readyMs)
+      const end = (problem: string | undefined) => {
+        clearTimeout(late)
+        resolve(problem)
+      }
+      this.child.stdout?.once("data", () => {
+        this.watches = true
+        end(undefined)
+      })
+      void this.gone.then(end)
+    })
   }
 }

@@ -8,6 +8,7 @@ import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { constants } from "node:os"
 import { formatDuration } from "../input/Duration.ts"
+import { exitCodes } from "../output/Failure.ts"
 import { Guard } from "./Guard.ts"
 import { machineMs } from "./GuardLines.ts"
 import { endAll, inForeground, rootOf, signalAll } from "./ProcessTree.ts"
@@ -54,6 +55,12 @@ const notStarted = (program: string, error: NodeJS.ErrnoException): Ended =>
     ? { _tag: "NotStarted", exitCode: notFoundCode, problem: `${program}: command not found` }
     : { _tag: "NotStarted", exitCode: notExecutableCode, problem: `${program} cannot be run: ${error.message}` }
 
+const withoutGuard = (program: string, why: string): Ended => ({
+  _tag: "NotStarted",
+  exitCode: exitCodes.failed,
+  problem: `${program} was not started: its guard process ${why}`
+})
+
 /** Starts a program, or says why it cannot be started. */
 const start = (program: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<ChildProcess | Ended> =>
   new Promise((resolve) => {
@@ -81,13 +88,18 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
   running += 1
   /** A signal that came before the command could get it. */
   let early: NodeJS.Signals | undefined
-  let passOn = (signal: NodeJS.Signals): void => {
-    early ??= signal
-  }
+  let passOn: (signal: NodeJS.Signals) => void = () => undefined
+  const interrupted = new Promise<undefined>((resolve) => {
+    passOn = (signal) => {
+      early ??= signal
+      resolve(undefined)
+    }
+  })
   const handlers = signals.map((signal) => [signal, () => passOn(signal)] as const)
   for (const [signal, handler] of handlers) process.on(signal, handler)
   try {
-    if (!await guard.ready) return { _tag: "Stopped", problem: "its guard process could not be started" }
+    const unguarded = await Promise.race([guard.ready, interrupted])
+    if (unguarded !== undefined) return withoutGuard(program, unguarded)
     if (early !== undefined) return { _tag: "Exited", exitCode: exitCodeOf(null, early) }
     // The command may be there before this process goes on, which may be stopped just then.
     holdUntil()
@@ -124,7 +136,7 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
       end(signal, stopMs)
     }
     if (early !== undefined) end(early, stopMs)
-    void guard.gone.then(() => stop("its guard process has ended", stopMs))
+    void guard.gone.then((how) => stop(`its guard process ${how}`, stopMs))
     const look = (): void => {
       const { leftMs, untilKillMs } = holdUntil()
       if (leftMs > tellAtMs(ttlMs)) return

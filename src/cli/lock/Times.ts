@@ -4,6 +4,9 @@
  * when {@link killAtMs} is.
  */
 
+/** Milliseconds within which the guard watches, also on a busy machine. The command is started after that. */
+export const readyMs = 30_000
+
 /** Milliseconds for the command to end by itself after a signal, while the lease is kept alive. */
 export const stopMs = 5_000
 
