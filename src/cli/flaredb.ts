@@ -26,8 +26,15 @@ const runsUntilStopped = verb === "start" || verb === "cluster" || verb === "top
 /** The exit code of what a signal ended. */
 const interruptedCode = runsUntilStopped ? 0 : 130
 
-/** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
-const stopMs = ["inspect", "backup", "restore", "doctor", "top"].includes(verb ?? "") ? 3_000 : 8_000
+/**
+ * Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files.
+ * What has nodes of its own kills one that does not stop, and ends after that.
+ */
+const stopMs = ["inspect", "backup", "restore", "doctor", "top"].includes(verb ?? "")
+  ? 3_000
+  : verb === "cluster" || verb === "bench"
+  ? 20_000
+  : 8_000
 
 let stopping = false
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

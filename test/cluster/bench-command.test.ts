@@ -3,8 +3,8 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { execFileSync, spawn } from "node:child_process"
-import { readdirSync } from "node:fs"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { mkdirSync, readdirSync, utimesSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
@@ -155,19 +155,21 @@ for (const { args, end, says, what } of ends) {
 }
 
 it.live(
-  "bench that nobody reads any more stops its nodes and removes their folder",
+  "bench that nobody reads any more stops its nodes and removes their folder, and that of a run that was killed",
   () =>
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       const folder = yield* files.makeTempDirectoryScoped()
-      const child = spawn(
-        process.execPath,
-        [launcher, "bench", ...short, "--keys", "100", "--seconds", "1", "--json"],
-        {
-          env: { ...process.env, ...cleanEnv({ TMPDIR: folder }) },
-          stdio: ["ignore", "pipe", "ignore"]
-        }
-      )
+      // What a run left that was killed.
+      const killed = spawnSync("true").pid
+      const left = join(folder, `flaredb-bench-${killed}-AbCdEf`)
+      mkdirSync(join(left, "node-1"), { recursive: true })
+      for (const path of [join(left, "node-1"), left]) utimesSync(path, 0, 0)
+      const args = ["bench", ...short, "--keys", "100", "--seconds", "1", "--json"]
+      const child = spawn(process.execPath, [launcher, ...args], {
+        env: { ...process.env, ...cleanEnv({ TMPDIR: folder }) },
+        stdio: ["ignore", "pipe", "ignore"]
+      })
       child.stdout.destroy()
       const code = yield* Effect.callback<number | null>((resume) => {
         child.once("close", (exitCode) => resume(Effect.succeed(exitCode)))
@@ -175,8 +177,8 @@ it.live(
       })
       assert.strictEqual(code, 141)
       // Node keeps compiled code there, for the next process.
-      const left = (yield* files.readDirectory(folder)).filter((name) => name !== "node-compile-cache")
-      assert.deepStrictEqual(left, [])
+      const names = (yield* files.readDirectory(folder)).filter((name) => name !== "node-compile-cache")
+      assert.deepStrictEqual(names, [])
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )

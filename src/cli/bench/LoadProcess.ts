@@ -21,6 +21,11 @@ export class LoadProcess {
     this.lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
   }
 
+  /** Its id; `undefined` when it could not be started. */
+  get pid(): number | undefined {
+    return this.child.pid
+  }
+
   /** The next line it says. */
   async line(): Promise<string> {
     const { done, value } = await this.lines.next()

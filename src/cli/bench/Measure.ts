@@ -3,6 +3,7 @@ import type { Target } from "./Target.ts"
 import { leaderFirst } from "./Target.ts"
 import { Effect } from "effect"
 import type { Failure } from "../output/Failure.ts"
+import { formatDuration } from "../input/Duration.ts"
 import { failed } from "../output/Failure.ts"
 import { Histogram } from "./Histogram.ts"
 import type { LoadReport } from "./Load.ts"
@@ -68,17 +69,26 @@ const startLoads = (plan: Plan, target: Target) =>
     (share) =>
       Effect.tap(
         Effect.acquireRelease(Effect.sync(() => new LoadProcess(share)), (load) => Effect.promise(() => load.end())),
-        (load) => told(load)
+        (load) => told(load, 0)
       ),
     { concurrency: "unbounded" }
   )
 
-/** The next line of a process. */
-const told = (load: LoadProcess): Effect.Effect<string, Failure> =>
-  Effect.tryPromise({
+/** How long a process of the load may take beside its work. An operation is given up after half of it. */
+const loadSpareMs = 60_000
+
+/** The next line of a process, which has work for `workMs` before it. */
+export const told = (load: Pick<LoadProcess, "line" | "pid">, workMs: number): Effect.Effect<string, Failure> => {
+  const withinMs = workMs + loadSpareMs
+  const line = Effect.tryPromise({
     try: () => load.line(),
     catch: (error) => failed(errorText(error))
   })
+  return Effect.timeoutOrElse(line, {
+    duration: withinMs,
+    orElse: () => Effect.fail(failed(`process ${load.pid} of the load said nothing for ${formatDuration(withinMs)}`))
+  })
+}
 
 /** Measures `plan` against `target`. */
 export const measure = Effect.fnUntraced(function*(plan: Plan, target: Target) {
@@ -89,7 +99,7 @@ export const measure = Effect.fnUntraced(function*(plan: Plan, target: Target) {
   const [before, lines] = yield* Effect.all(
     [
       Effect.andThen(Effect.sleep(plan.warmUpMs), look(target)),
-      Effect.forEach(loads, told, { concurrency: "unbounded" })
+      Effect.forEach(loads, (load) => told(load, plan.warmUpMs + plan.measureMs), { concurrency: "unbounded" })
     ],
     { concurrency: "unbounded" }
   )

@@ -2,16 +2,18 @@
  * Three nodes on this machine for the length of a scope, with data in a temporary folder: real processes, every commit
  * synced.
  */
-import { Effect, FileSystem, Queue } from "effect"
+import { Clock, Effect, FileSystem, Queue } from "effect"
 import { tmpdir } from "node:os"
 import { filesInFolder } from "../../client/CertificateFiles.ts"
 import type { NodeAddress } from "../../config/NodeAddress.ts"
+import { removeLeftovers } from "../../storage/backup/Leftovers.ts"
+import { formatDuration } from "../input/Duration.ts"
 import type { IdentityFiles } from "../input/IdentityFlags.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed, failureOf } from "../output/Failure.ts"
 import { clientFolder, makeCertificates } from "../launch/ClusterCertificates.ts"
 import { freePorts } from "../launch/FreePorts.ts"
-import { NodeEnded, startNode } from "../launch/LocalCluster.ts"
+import { NodeEnded, startNode, startNodes } from "../launch/LocalCluster.ts"
 import type { Target } from "./Target.ts"
 import { newPrefix } from "./RunKeys.ts"
 
@@ -25,11 +27,18 @@ const failureAt = (end: unknown): Failure =>
     )
     : failureOf(end)
 
+const folderPrefix = "flaredb-bench-"
+
+/** A node with a new directory is ready within this time, also where each sync takes a second. */
+const readyMs = 60_000
+
 /** Starts a cluster, with certificates that are made for it when it has `tls`. `ended` fails once a node has ended. */
 const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const files = yield* FileSystem.FileSystem
+  // What was killed could not remove its own.
+  removeLeftovers(tmpdir(), folderPrefix, yield* Clock.currentTimeMillis, process.getuid?.())
   const dataDir = yield* Effect.mapError(
-    files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" }),
+    files.makeTempDirectoryScoped({ prefix: `${folderPrefix}${process.pid}-` }),
     ({ message }) => failed(`no folder for the nodes' data can be created in ${tmpdir()} (TMPDIR): ${message}`)
   )
   const ports = yield* freePorts(9)
@@ -41,11 +50,14 @@ const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const certificates = `${dataDir}/certs`
   if (tls) yield* makeCertificates(certificates, cluster)
   const ended = yield* Queue.unbounded<NodeEnded>()
-  const pids = yield* Effect.forEach(
-    nodes,
-    ({ id }) => startNode(cluster, id, ended),
-    { concurrency: "unbounded" }
-  )
+  const pids = yield* startNodes(cluster, (id) =>
+    Effect.timeoutOrElse(startNode(cluster, id, ended), {
+      duration: readyMs,
+      orElse: () =>
+        Effect.fail(failed(
+          `node ${id} of the cluster that was started to be measured was not ready within ${formatDuration(readyMs)}`
+        ))
+    }))
   const target: Target = {
     endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
     keyPrefix: "bench/",

@@ -1,5 +1,5 @@
 /** The command that runs a whole cluster on one machine: a process for each node, all gone when this one is. */
-import { Data, Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
+import { Data, Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Scope, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
 import { certificatesFromFolder } from "../../client/CertificateFiles.ts"
@@ -140,6 +140,29 @@ export const startNode = Effect.fnUntraced(function*(
   return Number(handle.pid)
 })
 
+/** How long a node, or the cluster, may take to be ready before that is said, again and again. */
+const lateSeconds = 30
+
+/** Says what is waited for, as long as that is so. */
+const sayingLate = (what: string): Effect.Effect<never> =>
+  Effect.forever(Effect.andThen(Effect.sleep(`${lateSeconds} seconds`), Output.problem(`flaredb: ${what}`)))
+
+/**
+ * Starts all nodes with `start`, which starts the one with an id. They stop side by side: one that does not stop before
+ * it is killed holds up no other.
+ */
+export const startNodes = Effect.fnUntraced(function*<A, E, R>(
+  { nodes }: ClusterOptions,
+  start: (id: number) => Effect.Effect<A, E, R | Scope.Scope>
+) {
+  const all = yield* Scope.fork(yield* Effect.scope, "parallel")
+  return yield* Effect.forEach(
+    nodes,
+    ({ id }) => Effect.flatMap(Scope.fork(all), (own) => Scope.provide(start(id), own)),
+    { concurrency: "unbounded" }
+  )
+})
+
 /** Why the cluster does not start. */
 const startFailure = (options: ClusterOptions, { how, id, why }: NodeEnded): Failure => {
   const log = `its log is ${logFile(options, id)}`
@@ -217,6 +240,17 @@ const npmGone = Effect.suspend(() => {
   )
 })
 
+/** Tells of each node that ends, and fails once none is left. */
+const ends = Effect.fnUntraced(function*(options: ClusterOptions, ended: Queue.Dequeue<NodeEnded>) {
+  for (let left = options.nodes.length; left > 0; left--) {
+    yield* Output.problem(`flaredb: ${endText(options, yield* Queue.take(ended))}`)
+    if (left === 2) {
+      yield* Output.problem("flaredb: one node is left; nothing can be written until this command is run again")
+    }
+  }
+  return yield* failed("all nodes have ended")
+})
+
 /** Runs the cluster until it is interrupted, or until no node is left. */
 const run = Effect.fnUntraced(function*(options: ClusterOptions) {
   yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
@@ -226,17 +260,16 @@ const run = Effect.fnUntraced(function*(options: ClusterOptions) {
   const start = (id: number) =>
     startNode(options, id, ended).pipe(
       Effect.catchTag("NodeEnded", (end) => Effect.fail(startFailure(options, end))),
-      Effect.mapError(failureOf)
+      Effect.mapError(failureOf),
+      Effect.raceFirst(sayingLate(`node ${id} is not ready yet; its log is ${logFile(options, id)}`))
     )
-  yield* Effect.forEach(options.nodes, ({ id }) => start(id), { concurrency: "unbounded", discard: true })
-  yield* Output.lines(yield* describe(options))
-  for (let left = options.nodes.length; left > 0; left--) {
-    yield* Output.problem(`flaredb: ${endText(options, yield* Queue.take(ended))}`)
-    if (left === 2) {
-      yield* Output.problem("flaredb: one node is left; nothing can be written until this command is run again")
-    }
-  }
-  return yield* failed("all nodes have ended")
+  yield* startNodes(options, start)
+  const described = describe(options).pipe(
+    Effect.raceFirst(sayingLate(`no node leads yet; their logs are in ${options.dataDir}`)),
+    Effect.flatMap(Output.lines)
+  )
+  // A leader may never be there, when nodes have ended before.
+  return yield* Effect.raceFirst(Effect.andThen(described, Effect.never), ends(options, ended))
 }, Effect.scoped)
 
 export const cluster = Command.make("cluster", {

@@ -2,7 +2,7 @@
  * What commands that were killed have left: each writes under a name of its own, which ends with its process id, until
  * all of it is there. The next one of the same kind removes what no process is at work on.
  */
-import { readdirSync, rmSync, statSync } from "node:fs"
+import { lstatSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { isRunning, staleMs } from "./FolderLock.ts"
 
@@ -23,12 +23,14 @@ const isLeft = (path: string, end: string, nowMs: number): boolean => {
 /**
  * Removes what lies in a folder as `PREFIX` with a process id behind it, and perhaps `-` and more. A process of another
  * machine or container is not seen from here, so only what did not change for as long as a lock lasts counts as left.
- * What this user may not list or remove stays, and does not hinder anything.
+ * What this user may not list or remove stays, and does not hinder anything. In a folder that others may write to,
+ * `uid` says whose leftovers are removed.
  */
-export const removeLeftovers = (folder: string, prefix: string, nowMs: number): void => {
+export const removeLeftovers = (folder: string, prefix: string, nowMs: number, uid?: number): void => {
   try {
     for (const name of readdirSync(folder)) {
       const path = join(folder, name)
+      if (uid !== undefined && lstatSync(path, { throwIfNoEntry: false })?.uid !== uid) continue
       if (name.startsWith(prefix) && isLeft(path, name.slice(prefix.length), nowMs)) {
         rmSync(path, { recursive: true, force: true })
       }
