@@ -4,7 +4,8 @@ import { Effect, Layer } from "effect"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { join } from "node:path"
-import { LogIndex } from "../../src/raft/Types.ts"
+import { CodecError } from "../../src/bytes/CodecError.ts"
+import { LogIndex, origin } from "../../src/raft/Types.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
@@ -12,6 +13,7 @@ import { decodeHeader, segmentFile, sequenceOf } from "../../src/storage/segment
 import { sampleEntries, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { eventually } from "../Eventually.ts"
 import { copyCrashImage } from "./CrashImage.ts"
+import { findEntries, openSegments, pointAt, segmentBytes, textsOf, writeSegment } from "./Segments.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const start = <A, E, R>(path: string, use: Effect.Effect<A, E, R>) =>
@@ -116,5 +118,23 @@ describe("a start", () => {
       writeFileSync(inUse, bytes)
       const refused = yield* Effect.flip(start(again, lastOf))
       assert.match(refused.message, new RegExp(`${segmentFile(ahead - 1)} has no whole header`))
+    }))
+})
+
+describe("a log whose last segment lost its end below where the log begins", () => {
+  it.live("goes on there: what is written then is read, and found by the next start", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const compacted = pointAt(7, 1)
+      writeSegment(folder, 1, Buffer.concat([segmentBytes(1, origin, sampleEntries(1, 5, 1)), Buffer.alloc(500)]))
+      yield* Effect.promise(async () => {
+        const entries = sampleEntries(8, 9, 1)
+        const log = await openSegments(folder, { compacted })
+        await log.append(entries)
+        const read = await log.read(LogIndex(8), LogIndex(9), 1_000)
+        assert.deepStrictEqual(read instanceof CodecError ? read : textsOf(read), textsOf(entries))
+        await log.close()
+        assert.deepStrictEqual(textsOf((await findEntries(folder, compacted)).entries), textsOf(entries))
+      })
     }))
 })
