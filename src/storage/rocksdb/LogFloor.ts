@@ -1,7 +1,7 @@
 /** How far the log is synced, and the durable floor that follows it in its file: see `DurableFloor.ts`. */
 import { Effect, Semaphore } from "effect"
 import type { HardState, LogPoint } from "../../raft/Types.ts"
-import { LogIndex, origin } from "../../raft/Types.ts"
+import { LogIndex } from "../../raft/Types.ts"
 import type { DurableFloor, Vote } from "../DurableFloor.ts"
 import { writeFloor } from "../DurableFloor.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
@@ -76,9 +76,14 @@ export class LogFloor {
     }
   }
 
-  /** The log restarted after `point`, and the file was written with `origin` before that. */
-  restartedAfter(point: LogPoint): void {
-    this.floor = origin
+  /** The last vote that is synced. */
+  get durableVote(): Vote | undefined {
+    return this.vote
+  }
+
+  /** The log restarted after `point`, and before that the file was written with `floor`. */
+  restartedAfter(point: LogPoint, floor: DurableFloor): void {
+    this.floor = floor
     this.durable = point
   }
 

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { LogPoint } from "../../raft/Types.ts"
 import { origin } from "../../raft/Types.ts"
 import { encodeRecord, stateKeys } from "../Codec.ts"
+import type { DurableFloor, Vote } from "../DurableFloor.ts"
 import { writeFloor } from "../DurableFloor.ts"
 import type { EntryStore } from "../EntryStore.ts"
 import type { StorageError } from "../StorageError.ts"
@@ -32,14 +33,21 @@ export const finishReset = (
   return Effect.andThen(entries.restart(point), database.write("raft_state", [finished], "durable"))
 }
 
-/** Replaces the log by "everything up to `point` is in the state". The next start finishes what a crash interrupts. */
+/** The floor of a log that restarts: of its entries none has to be there, but a vote is not forgotten. */
+export const restartFloor = (vote: Vote | undefined): DurableFloor => vote === undefined ? origin : { ...origin, vote }
+
+/**
+ * Replaces the log by "everything up to `point` is in the state". The next start finishes what a crash interrupts.
+ * `floor` is a {@link restartFloor}.
+ */
 export const restartAfter = Effect.fnUntraced(function*(
   database: RocksDb["Service"],
   path: string,
   entries: EntryStore,
-  point: LogPoint
+  point: LogPoint,
+  floor: DurableFloor
 ) {
-  yield* writeFloor(path, origin)
+  yield* writeFloor(path, floor)
   const begun: Operation = { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }
   yield* database.write("raft_state", [putPoint(point), begun], "durable")
   yield* finishReset(database, entries, point)

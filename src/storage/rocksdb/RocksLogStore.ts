@@ -6,7 +6,6 @@ import { Effect, Layer, Semaphore } from "effect"
 import { coalescedSleep } from "../../CoalescedSleep.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, LogIndex, LogPoint } from "../../raft/Types.ts"
-import { origin } from "../../raft/Types.ts"
 import { DataDir } from "../DataDir.ts"
 import { hasSegments } from "../DirectoryMarker.ts"
 import { readFloor } from "../DurableFloor.ts"
@@ -19,7 +18,7 @@ import type { StorageError } from "../StorageError.ts"
 import { closing } from "./Closing.ts"
 import { findRows } from "./EntryRows.ts"
 import { LogFloor } from "./LogFloor.ts"
-import { finishReset, restartAfter, writeCompacted } from "./LogRemovals.ts"
+import { finishReset, restartAfter, restartFloor, writeCompacted } from "./LogRemovals.ts"
 import { RocksDb } from "./RocksDb.ts"
 import { recoverState } from "./StateFamilies.ts"
 
@@ -103,9 +102,10 @@ class RocksLog {
   })
 
   private readonly restart = Effect.fnUntraced({ self: this }, function*(this: RocksLog, { index, term }: LogPoint) {
-    yield* restartAfter(this.database, this.path, this.entries, { index, term })
+    const floor = restartFloor(this.floor.durableVote)
+    yield* restartAfter(this.database, this.path, this.entries, { index, term }, floor)
     this.compacted = { index, term }
-    this.floor.restartedAfter(this.compacted)
+    this.floor.restartedAfter(this.compacted, floor)
   })
 
   private wrote(writes: ReadonlyArray<LogWrite>): void {
@@ -147,7 +147,8 @@ const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], { mark
     `a snapshot through ${installed.index} was installed when the node stopped, and the log does not reach it: ` +
       "restarts it there"
   )
-  yield* restartAfter(database, path, entries, installed)
+  const restarting = restartFloor(floor?.vote)
+  yield* restartAfter(database, path, entries, installed, restarting)
   const restarted: RecoveredLog = {
     ...log,
     compacted: installed,
@@ -156,7 +157,7 @@ const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], { mark
     lastTimestampMs: 0,
     termRuns: []
   }
-  return { floor: origin, log: restarted, entries }
+  return { floor: restarting, log: restarted, entries }
 })
 
 const make = Effect.gen(function*() {
