@@ -29,9 +29,10 @@ const isLeft = (path: string, end: string, nowMs: number): boolean => {
 export const removeLeftovers = (folder: string, prefix: string, nowMs: number, uid?: number): void => {
   try {
     for (const name of readdirSync(folder)) {
+      if (!name.startsWith(prefix)) continue
       const path = join(folder, name)
       if (uid !== undefined && lstatSync(path, { throwIfNoEntry: false })?.uid !== uid) continue
-      if (name.startsWith(prefix) && isLeft(path, name.slice(prefix.length), nowMs)) {
+      if (isLeft(path, name.slice(prefix.length), nowMs)) {
         rmSync(path, { recursive: true, force: true })
       }
     }
