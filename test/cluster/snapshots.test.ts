@@ -16,8 +16,8 @@ import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
 import { rest } from "./Rest.ts"
 
-/** Large enough for a transfer that can be met in the middle: 24 MiB, and the history of that. */
-const largeValues = 1_024
+/** Large enough for a transfer that can be met in the middle: 12 MiB, and the history of that. */
+const largeValues = 512
 
 /** Writes that make the others forget what a node is missing: more entries than the log may have. */
 const smallValues = 1_500
@@ -125,7 +125,7 @@ it.live("followers that come too late for the log get the state, whatever is kil
       const begin = performance.now()
       yield* wiped.start
       yield* untilCaughtUp(wiped)
-      report("wiped follower, 24 MiB of values and as much of history: start of its process to caught up", [
+      report("wiped follower, 12 MiB of values and as much of history: start of its process to caught up", [
         performance.now() - begin
       ])
       yield* cluster.until((all) => all.length === 3 && all.every(({ membership }) => membership === "voter"))
