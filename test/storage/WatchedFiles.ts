@@ -151,7 +151,14 @@ export const watchedPromises = (real: typeof Promises, watched: Watched): typeof
     ...real,
     open: async (path: string, flags: string, mode?: number) => {
       const opened = flags.startsWith("w") ? reports.begun("open", [path], "O_CREAT|O_TRUNC") : undefined
-      const file = await real.open(path, flags, mode)
+      // Where it changes nothing, what has begun it is not over all the same.
+      watched.pending += 1
+      const file = await real.open(path, flags, mode).catch((error) => {
+        if (opened !== undefined) reports.ended(opened, -1)
+        throw error
+      }).finally(() => {
+        watched.pending -= 1
+      })
       if (opened !== undefined) reports.ended(opened)
       const synced = async (name: string): Promise<void> =>
         reports.reported(reports.begun(name, [path]), async () => undefined)

@@ -9,124 +9,23 @@ import { join } from "node:path"
 import { afterAll, assert, describe, it, vi } from "vitest"
 import type { Call } from "../power-loss/SystemCalls.ts"
 import type { Loss } from "../power-loss/VolatileDisk.ts"
+import type { Watched } from "./WatchedFiles.ts"
 
-/** What the calls of the code under test are reported to; it may refuse to have one begin. */
-interface Watcher {
-  readonly begin: (call: Call) => void
-  readonly end: (call: Call) => void
-}
-
-const watched = vi.hoisted(() => {
+const watched = vi.hoisted((): Watched => {
   // Files of one worker share modules: those under test are loaded again, over the file system below.
   vi.resetModules()
-  return { by: undefined as Watcher | undefined, paths: new Map<number, string>(), pending: 0 }
+  return { by: undefined, paths: new Map<number, string>(), pending: 0 }
 })
 
-const begun = (name: string, paths: ReadonlyArray<string>, text = ""): Call => {
-  const call: Call = { name, paths, text, result: 0 }
-  watched.by?.begin(call)
-  watched.pending += 1
-  return call
-}
+vi.mock(
+  "node:fs",
+  async (original) => (await import("./WatchedFiles.ts")).watchedFiles(await original<typeof Files>(), watched)
+)
 
-/** The call is over; one that failed has changed nothing. */
-const ended = (call: Call, result: number | undefined = 0): void => {
-  watched.pending -= 1
-  call.result = result
-  if (result >= 0) watched.by?.end(call)
-}
-
-/** Does what a call does, and reports it. */
-const reported = async (call: Call, real: () => Promise<void>): Promise<void> => {
-  try {
-    await real()
-  } catch (error) {
-    ended(call, -1)
-    throw error
-  }
-  ended(call)
-}
-
-const pathOf = (descriptor: number): string => watched.paths.get(descriptor) ?? ""
-
-type Done = (error: Error | null, result?: number) => void
-
-/** A call with a callback at its end, of which `paths` and `text` tell what the trace of a process would. */
-const told = (
-  name: string,
-  real: (...parts: Array<never>) => void,
-  describe: (parts: ReadonlyArray<unknown>) => readonly [paths: ReadonlyArray<string>, text: string]
-) =>
-(...parts: Array<unknown>): void => {
-  const done = parts.pop() as Done
-  let call: Call
-  try {
-    call = begun(name, ...describe(parts))
-  } catch (error) {
-    return done(error as Error)
-  }
-  const last: Done = (error, result) => {
-    if (error === null && name === "open") watched.paths.set(result as number, call.paths[0] as string)
-    ended(call, error === null ? result : -1)
-    done(error, result)
-  }
-  real(...([...parts, last] as Array<never>))
-}
-
-vi.mock("node:fs", async (original) => {
-  const real = await original<typeof Files>()
-  const { promisify } = await import("node:util")
-  const ofDescriptor = ([descriptor]: ReadonlyArray<unknown>) => [[pathOf(descriptor as number)], ""] as const
-  const write = told("pwrite64", real.write, ([descriptor, , , , at]) => [[pathOf(descriptor as number)], `, ${at}`])
-  const promised = (...parts: ReadonlyArray<unknown>) =>
-    new Promise((resolve, reject) => {
-      write(
-        ...parts,
-        (error: Error | null, bytesWritten?: number) => error === null ? resolve({ bytesWritten }) : reject(error)
-      )
-    })
-  const open = ([path, flags]: ReadonlyArray<unknown>) =>
-    [[path as string], String(flags).startsWith("w") ? "O_CREAT" : ""] as const
-  return {
-    ...real,
-    open: told("open", real.open, open),
-    // What is durable is the matter of the disk below; a real sync would only take time.
-    fsync: told("fsync", (_: number, done: Done) => done(null), ofDescriptor),
-    fdatasync: told("fdatasync", (_: number, done: Done) => done(null), ofDescriptor),
-    ftruncate: told("ftruncate", real.ftruncate, ([descriptor, size]) => [
-      [pathOf(descriptor as number)],
-      `, ${size}`
-    ]),
-    write: Object.assign(write, { [promisify.custom]: promised })
-  }
-})
-
-vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof Promises>()
-  return {
-    ...real,
-    open: async (path: string, flags: string) => {
-      // It changes nothing, but a start that has begun it is not over.
-      watched.pending += 1
-      const file = await real.open(path, flags).finally(() => {
-        watched.pending -= 1
-      })
-      const synced = async (name: string): Promise<void> => reported(begun(name, [path]), async () => undefined)
-      return {
-        stat: () => file.stat(),
-        read: (...parts: Parameters<typeof file.read>) => file.read(...parts),
-        close: () => file.close(),
-        sync: () => synced("fsync"),
-        datasync: () => synced("fdatasync")
-      }
-    },
-    rename: async (from: string, to: string) => {
-      await reported(begun("rename", [from, to]), () => real.rename(from, to))
-      for (const [descriptor, path] of watched.paths) if (path === from) watched.paths.set(descriptor, to)
-    },
-    unlink: async (path: string) => reported(begun("unlink", [path]), () => real.unlink(path))
-  }
-})
+vi.mock(
+  "node:fs/promises",
+  async (original) => (await import("./WatchedFiles.ts")).watchedPromises(await original<typeof Promises>(), watched)
+)
 
 afterAll(() => {
   vi.doUnmock("node:fs")
