@@ -55,7 +55,12 @@ let cluster: Cluster.Cluster
 const nodes = Scope.makeUnsafe()
 beforeAll(async () => {
   cluster = await Effect.runPromise(
-    Effect.tap(Cluster.make(1), Cluster.start).pipe(Scope.provide(nodes), Effect.provide(NodeServices.layer))
+    Effect.tap(Cluster.make(1), Cluster.start).pipe(
+      // A stranger looks for no leader, and asks no second time.
+      Effect.tap((made) => Effect.provide(made.leader, Cluster.client(made))),
+      Scope.provide(nodes),
+      Effect.provide(NodeServices.layer)
+    )
   )
 })
 afterAll(() => Effect.runPromise(Scope.close(nodes, Exit.void)))
