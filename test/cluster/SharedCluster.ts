@@ -21,12 +21,17 @@ export const sharedCluster = (voters: 1 | 3) =>
       const made = yield* Cluster.make(voters)
       const startedMs = performance.now()
       yield* Cluster.start(made)
+      // Who dials a node by itself looks for no leader, and asks no second time.
+      yield* Effect.provide(made.leader, Cluster.client(made))
       return { ...made, startedMs }
     })
   ).pipe(
     Layer.provideMerge(NodeServices.layer),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
   )
+
+/** Gives a test a client of the shared nodes. */
+export const withClient = Effect.provide(Layer.unwrap(Effect.map(SharedCluster, (cluster) => Cluster.client(cluster))))
 
 /** Shows the logs of the shared nodes when a test fails, as those of a test's own are shown. */
 export const showingLogs = <A, E, R>(test: Effect.Effect<A, E, R>) =>

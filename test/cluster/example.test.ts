@@ -1,22 +1,11 @@
 /** What the README and the examples show runs against a real cluster, as it stands there. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, it } from "@effect/vitest"
-import { Effect, Exit, FileSystem, Scope, Stream } from "effect"
+import { assert } from "@effect/vitest"
+import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { afterAll, beforeAll } from "vitest"
 import { eventually } from "../Eventually.ts"
-import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
 import { tableEntries } from "./Metrics.ts"
-
-let cluster: Cluster.Cluster
-const nodes = Scope.makeUnsafe()
-beforeAll(async () => {
-  cluster = await Effect.runPromise(
-    Effect.tap(Cluster.make(3), Cluster.start).pipe(Scope.provide(nodes), Effect.provide(NodeServices.layer))
-  )
-})
-afterAll(() => Effect.runPromise(Scope.close(nodes, Exit.void)))
+import { onShared, SharedCluster } from "./SharedCluster.ts"
 
 const start = (path: string, endpoints: string) =>
   ChildProcess.make(process.execPath, [path], {
@@ -32,36 +21,44 @@ const runProgram = Effect.fnUntraced(function*(path: string, endpoints: string) 
   return out
 }, Effect.scoped)
 
-it.live("two runs of the example service see the same flag", () =>
-  Effect.gen(function*() {
-    assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is on\n")
-    assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is off\n")
-  }).pipe(Effect.provide(NodeServices.layer)))
-
-it.live("the programs in the README run", () =>
-  Effect.gen(function*() {
-    const files = yield* FileSystem.FileSystem
-    const readme = yield* files.readFileString("README.md")
-    // The README's programs use the local cluster, whose ports a test does not take.
-    const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text = ""]) => text)
-      .filter((text) => text.includes("endpoints: localEndpoints"))
-    assert.strictEqual(programs.length, 3)
-    // Inside the package, so that they find `flaredb/client` as a user's program would, and not among what is packed.
-    const folder = yield* files.makeTempDirectoryScoped({ directory: "test", prefix: "readme-" })
-    const [put = "", watch = "", all = ""] = yield* Effect.forEach(programs, (program, i) => {
-      const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
-      const path = `${folder}/program-${i}.ts`
-      return Effect.as(files.writeFileString(path, here), path)
+onShared("programs on three nodes", 3, (live) => {
+  live(
+    "two runs of the example service see the same flag",
+    Effect.gen(function*() {
+      const cluster = yield* SharedCluster
+      assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is on\n")
+      assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is off\n")
     })
-    // It watches until it is stopped, and from the moment on at which it has connected.
-    const watching = yield* start(watch, cluster.endpointList)
-    let seen = ""
-    yield* Effect.forkScoped(
-      Stream.runForEach(Stream.decodeText(watching.stdout), (text) => Effect.sync(() => void (seen += text)))
-    )
-    const watches = Effect.forEach(cluster.nodes, (node) => tableEntries(node, "watches"))
-    yield* eventually("a node has the watch", Effect.map(watches, (all) => all.some((entries) => entries > 0)))
-    assert.match(yield* runProgram(put, cluster.endpointList), /paid/)
-    yield* eventually("the watch tells of the put", () => seen.includes("Put orders/17"))
-    assert.match(yield* runProgram(all, cluster.endpointList), /created[\s\S]*3 orders/)
-  }).pipe(Effect.provide(NodeServices.layer)))
+  )
+
+  live(
+    "the programs in the README run",
+    Effect.gen(function*() {
+      const cluster = yield* SharedCluster
+      const files = yield* FileSystem.FileSystem
+      const readme = yield* files.readFileString("README.md")
+      // The README's programs use the local cluster, whose ports a test does not take.
+      const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text = ""]) => text)
+        .filter((text) => text.includes("endpoints: localEndpoints"))
+      assert.strictEqual(programs.length, 3)
+      // Inside the package, so that they find `flaredb/client` as a user's program would, and not among what is packed.
+      const folder = yield* files.makeTempDirectoryScoped({ directory: "test", prefix: "readme-" })
+      const [put = "", watch = "", all = ""] = yield* Effect.forEach(programs, (program, i) => {
+        const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
+        const path = `${folder}/program-${i}.ts`
+        return Effect.as(files.writeFileString(path, here), path)
+      })
+      // It watches until it is stopped, and from the moment on at which it has connected.
+      const watching = yield* start(watch, cluster.endpointList)
+      let seen = ""
+      yield* Effect.forkScoped(
+        Stream.runForEach(Stream.decodeText(watching.stdout), (text) => Effect.sync(() => void (seen += text)))
+      )
+      const watches = Effect.forEach(cluster.nodes, (node) => tableEntries(node, "watches"))
+      yield* eventually("a node has the watch", Effect.map(watches, (all) => all.some((entries) => entries > 0)))
+      assert.match(yield* runProgram(put, cluster.endpointList), /paid/)
+      yield* eventually("the watch tells of the put", () => seen.includes("Put orders/17"))
+      assert.match(yield* runProgram(all, cluster.endpointList), /created[\s\S]*3 orders/)
+    })
+  )
+})

@@ -2,9 +2,9 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { existsSync, readFileSync } from "node:fs"
-import { run } from "../../src/cli/lock/LockedCommand.ts"
-import { eventually } from "../Eventually.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { run } from "../../../src/cli/lock/LockedCommand.ts"
+import { eventually } from "../../Eventually.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 
 it.live(
   "a signal is not lost: the command is not started, and the exit code says why",
