@@ -383,7 +383,7 @@ const mostCalls = 60
 
 /** `LOG_CUT_STEP=1` cuts at every call, for each kind of loss, which takes minutes; the usual run takes one in so many. */
 const wanted = process.env["LOG_CUT_STEP"]
-const step = Number(wanted ?? 25)
+const step = Number(wanted ?? 8)
 const seed = Number(process.env["LOG_CUT_SEED"] ?? 7)
 const losses = wanted === undefined ? ["some"] as const : ["nothing", "all", "some"] as const
 
