@@ -208,11 +208,11 @@ const guardedServer = (limits: PortLimits, violations: ProtocolViolations) => {
       `refused a connection: all ${maxHttpConnections} are in use`
     )
   })
-  // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
-  server.on(
-    "error",
-    (error) => violations.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
-  )
+  server.on("error", ({ message }) => {
+    // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
+    // That nothing listens, so that the node does not start, is said by what listens.
+    if (server.listening) violations.report("too-many-connections", "unknown", `lost a connection: ${message}`)
+  })
   return server
 }
 

@@ -5,7 +5,7 @@ import { promisify } from "node:util"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
-import { quietPorts } from "../chaos/QuietPorts.ts"
+import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 
 export interface ClustersOptions {
   readonly voters: 1 | 3
@@ -26,7 +26,7 @@ export class Clusters {
   /** Starts a cluster, empty or with the state of a backup, and gives its endpoints. */
   async start(backup?: string): Promise<string> {
     const { folder, program, voters } = this.options
-    const ports = await quietPorts(3 * voters)
+    const ports = await findPorts(3 * voters)
     const addresses: ReadonlyArray<NodeAddress> = Array.from({ length: voters }, (_, i) => ({
       id: i + 1,
       host: "127.0.0.1",

@@ -9,7 +9,7 @@ import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import type { StatusDocument } from "../../src/protocol/NodeReport.ts"
 import { Network } from "./Network.ts"
 import { NodeProcess } from "./NodeProcess.ts"
-import { quietPorts } from "./QuietPorts.ts"
+import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 import type { HttpAnswer } from "./SiteCertificates.ts"
 import { SiteCertificates } from "./SiteCertificates.ts"
 
@@ -93,7 +93,7 @@ export class Site {
   /** Makes the place; nothing runs before `start`. */
   static async open({ small = false, tls = false }: SiteOptions = {}): Promise<Site> {
     const folder = mkdtempSync(join(tmpdir(), "flaredb-chaos-"))
-    const ports = await quietPorts(9)
+    const ports = await findPorts(9)
     const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id, i) => ({
       id,
       host: "127.0.0.1",

@@ -20,7 +20,7 @@ import { KeyValue } from "../../src/client/index.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
-import { quietPorts } from "../chaos/QuietPorts.ts"
+import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 import type { Order, Report } from "./Attacker.ts"
 import { collect, inspectorFlag } from "./Collect.ts"
 import type { Port } from "./Corpus.ts"
@@ -57,7 +57,7 @@ const maxLinesPerMinute = 200
 
 const clusterId = "fuzz"
 const folder = mkdtempSync(join(tmpdir(), "flaredb-fuzz-"))
-const free = await quietPorts(9)
+const free = await findPorts(9)
 const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id, i) => ({
   id,
   host: "127.0.0.1",

@@ -8,6 +8,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict"
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 import { nodePackages } from "../../src/PackageMissing.ts"
 import { bytesOf, cleanEnvironment, Consumer, pack, root } from "./Consumer.ts"
 
@@ -67,15 +68,9 @@ console.log(JSON.stringify(await Effect.runPromise(Effect.match(started, {
 /** A node within a program: the only voter, on free ports. */
 const nodeProgram = `
 import { Effect, Option } from "effect"
-import { createServer } from "node:net"
 import { FlareDb, FlareDbConfig, KeyValue } from "flaredb"
-const port = () => new Promise((found) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address()
-    server.close(() => found(port))
-  })
-})
-const nodes = [{ id: 1, host: "127.0.0.1", clientPort: await port(), peerPort: await port(), httpPort: await port() }]
+const [clientPort, peerPort, httpPort] = process.argv.slice(3).map(Number)
+const nodes = [{ id: 1, host: "127.0.0.1", clientPort, peerPort, httpPort }]
 const program = Effect.gen(function*() {
   const kv = yield* KeyValue
   yield* kv.put("greeting", "hello")
@@ -185,7 +180,7 @@ const nodeWith = (version: string): void => {
     }
     check("it runs within a program", () => {
       node.write("node.js", nodeProgram)
-      const { code, err, out } = node.run(process.execPath, "node.js", join(node.folder, "data"))
+      const { code, err, out } = node.run(process.execPath, "node.js", join(node.folder, "data"), ...ports.map(String))
       strictEqual(code, 0, err)
       match(out, /^hello$/m)
       return undefined
@@ -197,6 +192,7 @@ const nodeWith = (version: string): void => {
 
 const versions = effectVersions()
 process.stdout.write(`effect ${peerDependencies.effect}: the registry has ${versions.join(", ")}\n`)
+const ports = await findPorts(3)
 for (const version of new Set([versions[0] ?? "", versions.at(-1) ?? ""])) {
   clientWith(version)
   nodeWith(version)

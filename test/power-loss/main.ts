@@ -18,7 +18,7 @@ import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
-import { quietPorts } from "../chaos/QuietPorts.ts"
+import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 import { Random } from "../simulation/Random.ts"
 import { Load } from "./Load.ts"
 import type { Rotation } from "./PowerNode.ts"
@@ -273,7 +273,7 @@ const allStarted = async (
 }
 
 const folder = mkdtempSync(join(tmpdir(), "flaredb-power-loss-"))
-const ports = await quietPorts(12)
+const ports = await findPorts(12)
 const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3, 4].map((id, i) => ({
   id,
   host: "127.0.0.1",

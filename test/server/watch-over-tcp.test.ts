@@ -9,6 +9,7 @@ import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import * as TcpConnection from "../../src/client/connection/TcpConnection.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import type { Limits } from "../../src/config/Limits.ts"
+import { freePorts } from "../../src/cli/launch/FreePorts.ts"
 import { prefixRange } from "../../src/bytes/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/model/KeyRanges.ts"
 import { partBytes } from "../../src/kv/FeedPart.ts"
@@ -216,7 +217,8 @@ it.live("goes on when the port was closed in good order and is there again", () 
   Effect.gen(function*() {
     const node = yield* start()
     const scope = yield* Scope.make()
-    const endpoint = yield* Scope.provide(listen(node), scope)
+    const [port = 0] = yield* freePorts(1)
+    const endpoint = yield* Scope.provide(listen(node, { port }), scope)
     yield* Effect.gen(function*() {
       const watch = yield* Watch
       const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 2)))
@@ -224,7 +226,7 @@ it.live("goes on when the port was closed in good order and is there again", () 
       yield* node.put("a", "1")
       yield* Scope.close(scope, Exit.void)
       yield* node.put("a", "2")
-      yield* listen(node, { port: endpoint.port })
+      yield* listen(node, { port })
       assert.deepStrictEqual((yield* Fiber.join(told)).map(({ revision }) => revision), [1, 2])
     }).pipe(Effect.provide(client(endpoint)))
   }), 60_000)

@@ -12,7 +12,7 @@ import type { IdentityFiles } from "../input/IdentityFlags.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed, failureOf } from "../output/Failure.ts"
 import { clientFolder, makeCertificates } from "../launch/ClusterCertificates.ts"
-import { freePorts } from "../launch/FreePorts.ts"
+import { findPorts } from "../launch/FreePorts.ts"
 import { NodeEnded, startNode, startNodes } from "../launch/LocalCluster.ts"
 import type { Target } from "./Target.ts"
 import { newPrefix } from "./RunKeys.ts"
@@ -41,7 +41,7 @@ const startCluster = Effect.fnUntraced(function*(tls: boolean) {
     files.makeTempDirectoryScoped({ prefix: `${folderPrefix}${process.pid}-` }),
     ({ message }) => failed(`no folder for the nodes' data can be created in ${tmpdir()} (TMPDIR): ${message}`)
   )
-  const ports = yield* freePorts(9)
+  const ports = yield* Effect.tryPromise({ try: () => findPorts(9), catch: failureOf })
   const nodes = [1, 2, 3].map((id): NodeAddress => {
     const [clientPort = 0, peerPort = 0, httpPort = 0] = ports.slice(3 * id - 3)
     return { id, host: "127.0.0.1", clientPort, peerPort, httpPort }

@@ -1,22 +1,70 @@
-/** Ports that no process listens on, found by listening on them once. */
+/**
+ * Ports for nodes that this process starts: free ones, which stay its own until it ends.
+ *
+ * They lie below those that the system gives to outgoing connections and to port 0. It could give such a port away
+ * before a node listens on it, and each time that the node is down. Meanwhile this process holds the UDP port of the
+ * same number, which no node uses: other processes that look here see it, and the system gives it back.
+ */
 import { Effect } from "effect"
+import { createSocket } from "node:dgram"
+import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 
-const listen = (): Promise<{ readonly port: number; readonly close: () => Promise<void> }> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      if (address === null || typeof address === "string") return reject(new Error("no port"))
-      resolve({ port: address.port, close: () => new Promise((closed) => server.close(() => closed())) })
+const host = "127.0.0.1"
+const first = 10_000
+/** Fewer than this below the system's own are too few to look among. */
+const fewest = 1_000
+/** Where the system's own usually begin on Linux; elsewhere they begin higher. */
+const usualEnd = 32_768
+
+/** The first port that is not looked at. */
+const end = (): number => {
+  try {
+    const [begin] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").trim().split(/\s+/)
+    // A system that gives away all of them leaves nothing better than those that it seldom gives.
+    return Number(begin) >= first + fewest ? Number(begin) : usualEnd
+  } catch {
+    return usualEnd
+  }
+}
+
+/** Held for as long as the process lives; a socket that nothing refers to would be closed. */
+const claims: Array<ReturnType<typeof createSocket>> = []
+
+/** Takes the UDP port of the number; false where it is taken. */
+const claim = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createSocket("udp4")
+    socket.once("error", () => socket.close(() => resolve(false)))
+    socket.bind({ port, address: host, exclusive: true }, () => {
+      socket.unref()
+      claims.push(socket)
+      resolve(true)
     })
   })
 
-/** `count` different ports; all are held until the last is found, so that none is found twice. */
-export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> =>
-  Effect.promise(async () => {
-    const held = await Promise.all(Array.from({ length: count }, listen))
-    await Promise.all(held.map((server) => server.close()))
-    return held.map((server) => server.port)
+/** Whether a server can listen on the port. */
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once("error", () => resolve(false))
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)))
   })
+
+/** How far this process has looked. Processes begin in different places, so that they seldom meet. */
+let looked = Math.floor(Math.random() * (usualEnd - first))
+
+/** Finds `count` different ports of 127.0.0.1 on which nothing listens. */
+export const findPorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const found: Array<number> = []
+  const among = end() - first
+  for (let tried = 0; found.length < count; tried++) {
+    if (tried === among) throw new Error(`fewer than ${count} ports from ${first} to ${first + among} are free`)
+    const port = first + looked++ % among
+    if (await claim(port) && await isFree(port)) found.push(port)
+  }
+  return found
+}
+
+/** As an effect: that no port is left is a defect. */
+export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> => Effect.promise(() => findPorts(count))

@@ -8,7 +8,7 @@ import { Access, ClusterAdmin, KeyValue, Watch } from "../../../src/client/index
 import { Random } from "../../simulation/Random.ts"
 import type { Child } from "../Child.ts"
 import type { NodeProcess } from "../NodeProcess.ts"
-import { quietPorts } from "../QuietPorts.ts"
+import { findPorts } from "../../../src/cli/launch/FreePorts.ts"
 import { Site } from "../Site.ts"
 import { until } from "../Until.ts"
 import * as Load from "./Load.ts"
@@ -152,7 +152,7 @@ export class Stage {
 
   /** A runner that does not run yet, at an address of its own. */
   async addRunner(): Promise<RunnerProcess> {
-    const [port = 0] = await quietPorts(1)
+    const [port = 0] = await findPorts(1)
     this.names += 1
     const runner = await RunnerProcess.make(
       `runner-${this.names}`,

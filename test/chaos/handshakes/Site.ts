@@ -12,7 +12,7 @@ import type { NodeAddress } from "../../../src/config/NodeAddress.ts"
 import { getText } from "../../../src/http/GetText.ts"
 import type { NodeProcess } from "../NodeProcess.ts"
 import { NodeProcess as Process } from "../NodeProcess.ts"
-import { quietPorts } from "../QuietPorts.ts"
+import { findPorts } from "../../../src/cli/launch/FreePorts.ts"
 import { startNode } from "../Site.ts"
 import type { StrangersPort } from "./Strangers.ts"
 
@@ -37,7 +37,7 @@ export const open = Effect.fnUntraced(function*(settings: Readonly<Record<string
     Effect.sync(() => mkdtempSync(join(tmpdir(), "flaredb-handshakes-"))),
     (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
   )
-  const numbers = yield* Effect.promise(() => quietPorts(9))
+  const numbers = yield* Effect.promise(() => findPorts(9))
   const addresses = [1, 2, 3].map((id): NodeAddress => {
     const [clientPort = 0, peerPort = 0, httpPort = 0] = numbers.slice(3 * id - 3)
     return { id, host: "127.0.0.1", clientPort, peerPort, httpPort }

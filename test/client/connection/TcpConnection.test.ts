@@ -11,6 +11,7 @@ import { Locks } from "../../../src/client/Lock.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
 import type { WatchEvent } from "../../../src/client/WatchNotice.ts"
 import { Watch } from "../../../src/client/Watch.ts"
+import { freePorts } from "../../../src/cli/launch/FreePorts.ts"
 import { read, write } from "../../../src/client/connection/Connection.ts"
 import * as TcpConnection from "../../../src/client/connection/TcpConnection.ts"
 import * as FlareDb from "../../../src/FlareDb.ts"
@@ -95,13 +96,14 @@ it.live("a server that ends during a write leaves its outcome unknown; the clien
     })
     const scope = yield* Scope.make()
     const cluster = yield* newCluster
-    const { endpoint } = yield* Scope.provide(serve(silent, { cluster }), scope)
+    const [port = 0] = yield* freePorts(1)
+    const { endpoint } = yield* Scope.provide(serve(silent, { port, cluster }), scope)
     const kv = Context.get(yield* Layer.build(client(endpoint, false)), KeyValue)
     const write = yield* Effect.forkChild(Effect.flip(kv.put("a", "1")))
     yield* Deferred.await(asked)
     yield* Scope.close(scope, Exit.void)
     assert.strictEqual((yield* Fiber.join(write))._tag, "Indeterminate")
-    yield* serve(undefined, { port: endpoint.port, cluster })
+    yield* serve(undefined, { port, cluster })
     assert.strictEqual((yield* kv.put("a", "2")).created, true)
   }))
 
@@ -197,7 +199,8 @@ for (const clusterId of ["test", "restored"]) {
   it.live(`a client keeps to the cluster it met first: one named ${clusterId} in its place is refused at once`, () =>
     Effect.gen(function*() {
       const old = yield* Scope.fork(yield* Effect.scope)
-      const { endpoint } = yield* Scope.provide(serve(), old)
+      const [port = 0] = yield* freePorts(1)
+      const { endpoint } = yield* Scope.provide(serve(undefined, { port }), old)
       yield* Effect.gen(function*() {
         const kv = yield* KeyValue
         const leases = yield* Leases
@@ -211,7 +214,7 @@ for (const clusterId of ["test", "restored"]) {
         const told = yield* Effect.forkChild(Stream.runDrain(watch.notices({ prefix: "" })).pipe(Effect.flip))
         const mirrored = yield* Effect.forkChild(Stream.runDrain(watch.mirror("")).pipe(Effect.flip))
         yield* Scope.close(old, Exit.void)
-        yield* serve(undefined, { port: endpoint.port, clusterId })
+        yield* serve(undefined, { port, clusterId })
 
         // Each call may take a minute, which no test has.
         const timeoutMs = 60_000

@@ -5,9 +5,9 @@
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { findPorts } from "../../../src/cli/launch/FreePorts.ts"
 import { cleanEnvironment, Consumer, pack } from "../Consumer.ts"
 import type { Runtime } from "./Runtimes.ts"
 import { runtimes } from "./Runtimes.ts"
@@ -44,14 +44,6 @@ await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer({ endpo
 console.log("all held")
 `
 
-const freePort = (): Promise<number> =>
-  new Promise((found) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => found(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-
 interface Server {
   readonly endpoint: string
   readonly stop: () => Promise<void>
@@ -59,7 +51,7 @@ interface Server {
 
 /** A node on its own, of the package as it was installed. */
 const serve = async (node: string, installed: Consumer): Promise<Server> => {
-  const [client = 0, peer = 0, http = 0] = [await freePort(), await freePort(), await freePort()]
+  const [client = 0, peer = 0, http = 0] = await findPorts(3)
   const data = mkdtempSync(join(tmpdir(), "flaredb-runtimes-"))
   const flags = ["--node-id", "1", "--nodes", `1=127.0.0.1:${client}:${peer}:${http}`, "--data-dir", join(data, "node")]
   const launcher = join(installed.folder, "node_modules/flaredb/bin/flaredb.js")
