@@ -37,11 +37,8 @@ const throughNode = {
 }
 const unlessMutant = mutant === undefined ? throughNode : {}
 
-/** What starts no process works all the time: as many files at a time as there are cores, and at least two. */
-const maxWorkers = Math.max(2, availableParallelism())
-
-/** Real processes wait more than they work: a file of them takes a third of a core. */
-const maxProcessWorkers = 2 * maxWorkers
+/** Files at a time: of those that start no process each takes two thirds of a core, and of real processes a third. */
+const maxWorkers = 2 * Math.max(2, availableParallelism())
 
 /** Files that take long, in the order of their times: one that began among the last would be waited for alone. */
 const longest = [
@@ -197,7 +194,7 @@ export default defineConfig({
           ...processes,
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
-          maxWorkers: maxProcessWorkers,
+          maxWorkers,
           sequence: { groupOrder: 1 }
         }
       },
@@ -206,7 +203,7 @@ export default defineConfig({
           ...processes,
           name: "cluster",
           include: ["test/cluster/*.test.ts"],
-          maxWorkers: maxProcessWorkers,
+          maxWorkers,
           sequence: { groupOrder: 1 }
         }
       },
