@@ -36,7 +36,7 @@ import { nothingFound } from "./FoundLately.ts"
 import { answer, invalid } from "./KvQueries.ts"
 import { loadState } from "./LoadedState.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
-import type { Proposer, QueryReply } from "../machine/StateMachine.ts"
+import type { CommandOrigin, KeptCommand, QueryReply } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
 
 /** Bytes of values in memory at a time while commands are carried out; one transaction may look at more. */
@@ -149,12 +149,12 @@ class KvMachine {
     this.history = new HistoryCut(limits)
   }
 
-  check(command: Uint8Array, proposer: Proposer = "client", entry?: Entry): InvalidArgument | undefined {
+  check(command: Uint8Array, origin: CommandOrigin = "client", kept?: KeptCommand): InvalidArgument | undefined {
     const decoded = this.recent.take(command)
     if (decoded._tag === "Problem") return invalid(decoded)
-    if (proposer === "client") return refusal(decoded, this.limits)
-    if (entry !== undefined) entry.decoded = decoded
-    return undefined
+    const refused = origin === "client" ? refusal(decoded, this.limits) : undefined
+    if (refused === undefined && kept !== undefined) kept.decoded = decoded
+    return refused
   }
 
   readonly apply = Effect.fnUntraced({ self: this }, function*(this: KvMachine, entries: ReadonlyArray<Entry>) {
@@ -276,7 +276,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const machine = StateMachine.of({
     recovered: store.recovered,
     logTimeMs: () => kv.state.metadata.logTimeMs,
-    check: (command, proposer, entry) => kv.check(command, proposer, entry),
+    check: (command, origin, kept) => kv.check(command, origin, kept),
     levelOf,
     apply: kv.apply,
     query: (asked, room) => kv.query(asked, room),

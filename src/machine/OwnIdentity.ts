@@ -98,9 +98,9 @@ const make = Effect.gen(function*() {
     StateMachine,
     StateMachine.of({
       ...machine,
-      check: (command, proposer, entry) => {
-        if (decodeIdentityEntry(command) === undefined) return machine.check(command, proposer, entry)
-        return entry === undefined ? reserved : undefined
+      check: (command, origin, kept) => {
+        if (decodeIdentityEntry(command) === undefined) return machine.check(command, origin, kept)
+        return origin === "log" ? undefined : reserved
       },
       apply,
       reload: Effect.andThen(machine.reload, load)

@@ -77,10 +77,10 @@ class LevelledMachine {
     return { level: target.level, payload: encodeLevelEntry(target) }
   }
 
-  readonly check: StateMachine["Service"]["check"] = (command, proposer, entry) => {
+  readonly check: StateMachine["Service"]["check"] = (command, origin, kept) => {
     const level = decodeLevelEntry(command)
-    if (level !== undefined) return entry === undefined ? reserved : this.tooHigh(level)
-    return this.machine.check(command, proposer, entry) ?? (entry === undefined ? this.tooEarly(command) : undefined)
+    if (level !== undefined) return origin === "log" ? this.tooHigh(level) : reserved
+    return this.machine.check(command, origin, kept) ?? (origin === "log" ? undefined : this.tooEarly(command))
   }
 
   /** Stops before an entry that raises the level, and behind it: the node calls again with what is left. */

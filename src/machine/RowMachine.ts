@@ -140,10 +140,10 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
       ...(authorize === undefined ? {} : { access: rowAccess({ ...machine, authorize }) }),
       recovered: store.recovered,
       logTimeMs: () => timeMs,
-      check: (bytes, _proposer, entry) => {
+      check: (bytes, _origin, kept) => {
         const command = machine.decodeCommand(bytes)
         if (command instanceof InvalidArgument) return command
-        if (entry !== undefined) entry.decoded = command
+        if (kept !== undefined) kept.decoded = command
         return undefined
       },
       apply,

@@ -35,6 +35,15 @@ import type { MachineAccess } from "./MachineAccess.ts"
 /** Who proposes a command. */
 export type Proposer = "client" | "node"
 
+/** Where a command comes from that is not persisted yet: who proposes it here, or the log of another node. */
+export type CommandOrigin = Proposer | "log"
+
+/** What a command is kept in until it is applied: its entry of the log, or what becomes one. */
+export interface KeptCommand {
+  /** What the machine made of its bytes. */
+  decoded?: unknown
+}
+
 /**
  * What is replicated: committed commands in, replies out. `docs/state-machines.md` says how to write one.
  *
@@ -58,15 +67,14 @@ export class StateMachine extends Context.Service<StateMachine, {
 
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
-   * Cheap and synchronous; a command that passes must never fail in `apply`. `proposer` says who proposes it: what the
-   * machine's own `due` asks for comes from the node, everything else from a client. What a
-   * client proposes may be held to the settings of this node, which other nodes need not share.
+   * Cheap and synchronous; a command that passes must never fail in `apply`. What the machine's own `due` asks for
+   * comes from the node, everything else that is proposed from a client, as if that were said where nothing is.
+   * What a client proposes may be held to the settings of this node, which other nodes need not share. The node
+   * refuses an entry of another node's log when the answer is an error, whatever the leader says.
    *
-   * `entry` is given when the command comes in the log of another node, before this one persists it. The node refuses
-   * such an entry when the answer is an error, whatever the leader says. The machine may keep what it decoded in
-   * `entry.decoded`, and use it in `apply`.
+   * The machine may keep what it decoded in `kept.decoded`, and use that of the entry in `apply`.
    */
-  readonly check: (command: Uint8Array, proposer?: Proposer, entry?: Entry) => InvalidArgument | undefined
+  readonly check: (command: Uint8Array, origin?: CommandOrigin, kept?: KeptCommand) => InvalidArgument | undefined
 
   /**
    * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds

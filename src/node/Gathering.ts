@@ -62,7 +62,7 @@ export class Gathering {
       this.held.push(submission)
       this.waiting.commands += submission.open
       this.waiting.calls += 1
-      for (const command of submission.commands) this.bytes += command.byteLength
+      for (const { payload } of submission.commands) this.bytes += payload.byteLength
     }
   }
 

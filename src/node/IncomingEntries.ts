@@ -7,18 +7,11 @@
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { AppendRequest } from "../raft/Message.ts"
 import type { Raft } from "../raft/Raft.ts"
+import { maxKeptCommandBytes, maxKeptCommands } from "./KeptCommands.ts"
 import type { LogClock } from "./LogClock.ts"
 
 /** Milliseconds that a timestamp may be ahead of both the log and this node's wall clock. */
 const maxTimestampAheadMs = 24 * 60 * 60 * 1_000
-
-/**
- * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower
- * that applies more slowly than it persists decodes the others again: that takes a microsecond, and 900 bytes which
- * wait for long cost V8 more.
- */
-const keptCommands = 512
-export const keptCommandBytes = 1_024
 
 export interface IncomingEntriesOptions {
   readonly check: StateMachine["Service"]["check"]
@@ -44,12 +37,13 @@ export class IncomingEntries {
         if (entry.payload.byteLength > 0) return `entry ${entry.index} opens a term and carries a command`
         continue
       }
-      const invalid = check(entry.payload, "node", entry)
+      const invalid = check(entry.payload, "log", entry)
       if (invalid !== undefined) {
         return `entry ${entry.index} holds a command that this node cannot apply (${invalid.message}); ` +
           "if the versions differ, run the same version on every node"
       }
-      if (entry.payload.byteLength > keptCommandBytes || entry.index > applied + keptCommands) entry.decoded = undefined
+      const isKept = entry.payload.byteLength <= maxKeptCommandBytes && entry.index <= applied + maxKeptCommands
+      if (!isKept) entry.decoded = undefined
       // Without any time of its own the node takes that of the cluster, whatever its wall clock says.
       if (!clock.knowsTime) continue
       if (latestMs < 0) latestMs = Math.max(clock.now(), wallMs())

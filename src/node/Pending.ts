@@ -8,14 +8,20 @@
 import { Deferred, Exit } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Indeterminate } from "../FlareDbError.ts"
+import type { KeptCommand } from "../machine/StateMachine.ts"
 import type { Proposal } from "../raft/Event.ts"
 import type { Accepted, ReadReady } from "../raft/Output.ts"
 import type { Entry, LogIndex, Term } from "../raft/Types.ts"
 import type { OperationSpans } from "./OperationSpans.ts"
 
+/** A command that was checked. */
+export interface CheckedCommand extends KeptCommand {
+  readonly payload: Uint8Array
+}
+
 /** The commands of one call to `propose` and the results gathered for them so far. */
 export interface Submission {
-  readonly commands: ReadonlyArray<Uint8Array>
+  readonly commands: ReadonlyArray<CheckedCommand>
   /**
    * Of each command, at its index. A command that has its result before submission (an invalid one) is not proposed.
    */
@@ -104,11 +110,11 @@ export class Pending {
     const proposals: Array<Proposal> = []
     for (const submission of submissions) {
       for (let commandIndex = 0; commandIndex < submission.commands.length; commandIndex++) {
-        const payload = submission.commands[commandIndex]
-        if (payload === undefined || submission.results[commandIndex] !== undefined) continue
+        if (submission.results[commandIndex] !== undefined) continue
+        const { decoded, payload } = submission.commands[commandIndex] as CheckedCommand
         const id = ++this.proposalId
         this.proposed.set(id, { submission, commandIndex })
-        proposals.push({ id, payload })
+        proposals.push({ id, payload, decoded })
       }
     }
     return proposals

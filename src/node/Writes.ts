@@ -8,7 +8,8 @@ import type { Proposer, StateMachine } from "../machine/StateMachine.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { NodeLife } from "./NodeLife.ts"
 import type { BeginSpans } from "./OperationSpans.ts"
-import type { Pending, Submission } from "./Pending.ts"
+import { maxKeptCommandBytes, maxKeptCommands } from "./KeptCommands.ts"
+import type { CheckedCommand, Pending, Submission } from "./Pending.ts"
 
 /** One result for each command. */
 export type WriteResults = ReadonlyArray<Uint8Array | WriteError>
@@ -38,21 +39,26 @@ export class Writes {
   ): void {
     const { inbox, life, limits, machine, pending } = this.options
     if (life.stopped !== undefined) return done(fill(commands.length, life.stopped))
+    const { waitingCommands } = pending
+    const checked: Array<CheckedCommand> = []
     const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
     let open = 0
     for (let index = 0; index < commands.length; index++) {
-      const invalid = machine.check(commands[index] as Uint8Array, proposer)
+      const payload = commands[index] as Uint8Array
+      const command: CheckedCommand = { payload, decoded: undefined }
+      const isKept = payload.byteLength <= maxKeptCommandBytes && waitingCommands + open < maxKeptCommands
+      const invalid = machine.check(payload, proposer, isKept ? command : undefined)
       if (invalid === undefined) open += 1
       else results[index] = invalid
+      checked.push(command)
     }
     if (open === 0) return done(results as Array<WriteError>)
-    const { waitingCommands } = pending
     const refuse = (limit: string, current: number, maximum: number) =>
       done(fill(commands.length, new Overloaded({ limit, current, maximum })))
     if (waitingCommands + open > limits.maxPendingProposals) {
       return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
     }
-    const submission: Submission = { commands, results, open, done }
+    const submission: Submission = { commands: checked, results, open, done }
     if (!inbox.offer({ _tag: "Submit", submission })) {
       return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
     }

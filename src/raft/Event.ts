@@ -10,6 +10,8 @@ export interface Proposal {
   /** Chosen by the driver, echoed in `Accepted` / `Refused`; never part of the log. */
   readonly id: number
   readonly payload: Uint8Array
+  /** What the state machine made of the payload, for the entry. */
+  readonly decoded?: unknown
 }
 
 /** Ticks of the logical clock (`Config.ts` counts timeouts in ticks). */

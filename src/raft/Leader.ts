@@ -58,7 +58,7 @@ export const propose = (raft: Raft, leadership: Leadership, { nowMs, proposals }
   const firstIndex = addIndex(raft.log.lastIndex, 1)
   const entries: Array<Entry> = []
   let bytes = 0
-  for (const { payload } of proposals) {
+  for (const { decoded, payload } of proposals) {
     const more = entryBytes({ payload })
     const waiting = backlog.bytes + bytes
     // However large, one command is taken when nothing waits: otherwise it could never be.
@@ -69,7 +69,8 @@ export const propose = (raft: Raft, leadership: Leadership, { nowMs, proposals }
       term: raft.term,
       kind: "command",
       timestampMs: nowMs,
-      payload
+      payload,
+      decoded
     })
   }
   const last = entries[entries.length - 1]

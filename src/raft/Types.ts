@@ -101,8 +101,8 @@ export interface Entry {
    */
   record?: Uint8Array
   /**
-   * The command as the state machine read it when the entry came from another node, until it is applied. Consensus
-   * itself never looks at it.
+   * The command as the state machine read it before the entry was persisted here, until it is applied. Consensus itself
+   * never looks at it.
    */
   decoded?: unknown
 }

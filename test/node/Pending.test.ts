@@ -24,7 +24,7 @@ const entry = (index: number, term = 1): Entry => ({
 const submit = (pending: Pending, ...commands: ReadonlyArray<string>) => {
   const answers: Array<string> = []
   const submission: Submission = {
-    commands: commands.map(bytes),
+    commands: commands.map((command) => ({ payload: bytes(command) })),
     results: commands.map(() => undefined),
     open: commands.length,
     done: (results) => void answers.push(results.map(text).join())

@@ -4,7 +4,7 @@ import type { Submission } from "../../src/node/Pending.ts"
 
 /** A call with so many commands. */
 const call = (commands = 1, bytes = 1): Submission => ({
-  commands: Array.from({ length: commands }, () => new Uint8Array(bytes)),
+  commands: Array.from({ length: commands }, () => ({ payload: new Uint8Array(bytes) })),
   results: [],
   open: commands,
   done: () => undefined

@@ -12,7 +12,7 @@ import * as KvStateMachine from "../../src/kv/KvStateMachine.ts"
 import * as OwnIdentity from "../../src/machine/OwnIdentity.ts"
 import * as RowMachine from "../../src/machine/RowMachine.ts"
 import type { StateMachine } from "../../src/machine/StateMachine.ts"
-import { keptCommandBytes } from "../../src/node/IncomingEntries.ts"
+import { maxKeptCommandBytes } from "../../src/node/KeptCommands.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Entry } from "../../src/raft/Types.ts"
@@ -162,7 +162,7 @@ it.effect("decodes a command of another node once, to check it and to apply it",
     yield* sayUntil(() => true, append(words, 3))
     assert.deepStrictEqual([before, decoded], [3, 3])
     // Of a large one the decoded command is not kept in memory until it is applied.
-    const large = [entryOf(4, nowMs, Buffer.alloc(keptCommandBytes + 1, "d"))]
+    const large = [entryOf(4, nowMs, Buffer.alloc(maxKeptCommandBytes + 1, "d"))]
     yield* sayUntil(() => applied.length === 4, append(large, 4))
     assert.strictEqual(decoded, 5)
   }).pipe(Effect.scoped))

@@ -33,9 +33,9 @@ export const storeWithNewCommand: Layer.Layer<StateMachine, StorageError, StateS
     const knows = highestLevel(yield* FeatureTable).level >= nextLevel
     return StateMachine.of({
       ...machine,
-      check: (command, proposer, entry) =>
+      check: (command, origin, kept) =>
         knows || !isNew(command)
-          ? machine.check(command, proposer, entry)
+          ? machine.check(command, origin, kept)
           : new InvalidArgument({ field: "command", problem: `has the unknown tag ${tags.Checkpoint}` }),
       levelOf: (command) => isNew(command) ? nextLevel : 1
     })
