@@ -1,6 +1,7 @@
 /**
- * `npm run upgrade:keep`: makes the data directories and the backup of this release that later ones must read, in
- * `test/data/RELEASE`. Run once for a release, with the release; what it made is never changed afterwards.
+ * `npm run upgrade:keep`: makes the data directories, the backup and the calls of this release that later ones must
+ * read, in `test/data/RELEASE-format-FORMAT`. Run once for a release and a format, with it; what it made is never
+ * changed afterwards.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect } from "effect"
@@ -11,11 +12,14 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { offlineBackup } from "../../src/cli/commands/OfflineBackup.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { restore } from "../../src/storage/backup/Restore.ts"
+import { NewFormat } from "../../src/storage/DirectoryMarker.ts"
 import { createDirectory } from "../../src/storage/Folder.ts"
+import { SegmentBytes } from "../../src/storage/segments/SegmentBytes.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
 import { eventually } from "../../src/testing/Checks.ts"
 import { version } from "../../src/Version.ts"
 import { copyCrashImage } from "../storage/CrashImage.ts"
+import { callsOfThisRelease } from "./KeptCalls.ts"
 import type { Kept } from "./KeptContent.ts"
 import {
   content,
@@ -98,7 +102,7 @@ const digestOf = (path: string, folder: string) =>
   )
 
 const make = Effect.gen(function*() {
-  const target = join("test/data", version)
+  const target = join("test/data", `${version}-format-${yield* NewFormat}`)
   if (existsSync(target)) throw new Error(`${target} is there already; what a release wrote is never changed`)
   const work = mkdtempSync(join(tmpdir(), "flaredb-kept-"))
   const [live, file] = [join(work, "node-1"), join(work, "backup")]
@@ -156,10 +160,13 @@ const make = Effect.gen(function*() {
     content: kept
   }
   writeFileSync(join(target, "kept.json"), `${JSON.stringify(facts, undefined, 1)}\n`)
+  const calls = callsOfThisRelease().map((call) => JSON.stringify(call))
+  writeFileSync(join(target, "calls.json"), `[\n${calls.join(",\n")}\n]\n`)
   rmSync(work, { recursive: true, force: true })
   const bytes = readdirSync(target, { recursive: true, encoding: "utf8" })
     .reduce((sum, name) => sum + statSync(join(target, name)).size, 0)
   yield* Console.log(`${target}: ${Math.round(bytes / 1024)} KiB`)
 })
 
-NodeRuntime.runMain(make)
+// A segment is as long as it may become, in zeros: those of the usual length would be 32 MiB in each clone.
+NodeRuntime.runMain(Effect.provideService(make, SegmentBytes, 64 * 1024))
