@@ -53,6 +53,7 @@ import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import { createServer } from "./NodeHttp.ts"
 import { OpenAnswers } from "./OpenAnswers.ts"
+import { prometheusText } from "./PrometheusText.ts"
 import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -136,6 +137,8 @@ const statusDocument = (
   process: processReport(process)
 })
 
+const prometheusType = "text/plain; version=0.0.4; charset=utf-8"
+
 const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
   const { clusterId, hosts = [], listen } = options
   return Layer.unwrap(
@@ -182,7 +185,12 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
               HttpServerResponse.html(StatusPage.render(status, clusterId, answers))
           )
         ),
-        PrometheusMetrics.layerHttp()
+        HttpRouter.add(
+          "GET",
+          "/metrics",
+          Effect.map(PrometheusMetrics.format(), (text) =>
+            HttpServerResponse.text(prometheusText(text), { contentType: prometheusType }))
+        )
       ))
   )
 }

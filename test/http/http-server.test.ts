@@ -1,6 +1,18 @@
 /** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Logger, References, Schema, Stream, SubscriptionRef } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  Metric,
+  References,
+  Schema,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { createHash } from "node:crypto"
 import { request } from "node:http"
 import { createConnection } from "node:net"
@@ -105,6 +117,16 @@ describe("HttpServer", () => {
         assert.match(answer.text, /^# TYPE flaredb_raft_is_leader gauge$/m)
         assert.match(answer.text, /^flaredb_raft_is_leader(\{[^}]*\})? 1$/m)
         assert.match(answer.text, /^flaredb_raft_term(\{[^}]*\})? [1-9]/m)
+      }))
+
+    it.effect("/metrics has each label once, also of metrics of the program that runs the node", () =>
+      Effect.gen(function*() {
+        const calls = Metric.withAttributes(Metric.counter("shop_calls"), { "node.id": "1", node_id: "a" })
+        yield* Metric.update(calls, 1)
+        const { text, type } = yield* get("/metrics")
+        assert.strictEqual(type, "text/plain; version=0.0.4; charset=utf-8")
+        assert.match(text, /^shop_calls\{node_id="1;a"\} 1$/m)
+        assert.match(text, /^flaredb_raft_is_leader/m)
       }))
 
     it.effect("/metrics has histograms of what a commit takes, each a sum over its buckets", () =>
