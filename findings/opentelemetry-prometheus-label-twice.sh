@@ -2,7 +2,7 @@
 # OpenTelemetry's exporter for Prometheus: one value with `node.id` and `node_id` takes all metrics of the process away.
 #
 # Versions:  @opentelemetry/exporter-prometheus 0.223.0, @opentelemetry/sdk-metrics 2.12.1, @opentelemetry/api 1.9.1,
-#            Debian prometheus 2.42.0+ds-5+deb12u1 (bookworm, amd64), Node.js 24.21.0. Seen 2026-12-01.
+#            effect 4.1.0, Debian prometheus 2.42.0+ds-5+deb12u1 (bookworm, amd64), Node.js 24.21.0. Seen 2026-12-01.
 # Expected:  attributes whose names become one label are put together, as the rules for the conversion say, or one of
 #            them is left out. What goes wrong with a value is the matter of that value.
 # Happens:   the label is written twice, and Prometheus throws away the whole scrape for it: the target is down, `up`
@@ -10,7 +10,7 @@
 #            once; those before it keep their last value until it is 5 minutes old, so that they look as if nothing
 #            went on. An attribute `le` of a histogram does the same. It begins with the first value of that kind, in
 #            production as a rule, since the exporter answers with 200 and logs nothing. In OTLP both attributes are
-#            fine.
+#            fine. Effect's `PrometheusMetrics` writes the label twice as well.
 # Setup:     a process with the counters "first", "calls" and "last", scraped before and after "first" goes up to 2 and
 #            "calls" has a value with both attributes.
 # Output:    before: up 1, first_total 1, last_total 1
@@ -18,6 +18,7 @@
 #            first_total{otel_scope_name="app"} 2
 #            after: up 0, first_total 1, last_total gone
 #            error: label name "node_id" is not unique: invalid sample
+#            effect writes calls{node_id="1",node_id="n1"} 1
 set -euo pipefail
 folder=$(mktemp -d)
 processes=()
@@ -27,7 +28,7 @@ apt-get download -qq -o APT::Sandbox::User=root prometheus=2.42.0+ds-5+deb12u1
 dpkg -x prometheus_*.deb .
 npm init -y >/dev/null
 npm install --no-audit --no-fund --ignore-scripts --loglevel=error @opentelemetry/exporter-prometheus@0.223.0 \
-  @opentelemetry/sdk-metrics@2.12.1 @opentelemetry/api@1.9.1 \
+  @opentelemetry/sdk-metrics@2.12.1 @opentelemetry/api@1.9.1 effect@4.1.0 \
   "node@npm:node-$(node -p 'process.platform + "-" + process.arch')@24.21.0" >/dev/null
 
 cat >app.mjs <<'JS'
@@ -45,6 +46,13 @@ createInterface({ input: process.stdin }).on("line", () => {
   first.add(1)
   calls.add(1, { "node.id": "1", node_id: "n1" })
 })
+JS
+cat >effect.mjs <<'JS'
+import { Effect, Metric } from "effect"
+import { PrometheusMetrics } from "effect/observability"
+
+const calls = Metric.counter("calls", { attributes: { "node.id": "1", node_id: "n1" } })
+console.log(await Effect.runPromise(Effect.andThen(Metric.update(calls, 1), PrometheusMetrics.format())))
 JS
 cat >prometheus.yml <<'YAML'
 global: { scrape_interval: 1s }
@@ -80,6 +88,7 @@ await is last_total 1
   curl -sf --max-time 5 http://127.0.0.1:24240/metrics | grep '^calls\|^first' | sort
   all after
   echo "error: $(api targets | sed -n 's/.*"lastError":"\(\([^"\\]\|\\.\)*\)".*/\1/p' | tr -d '\\')"
+  echo "effect writes $(timeout 20 node_modules/.bin/node effect.mjs | grep '^calls')"
 } | tee output
 diff - output <<'EXPECTED' || { echo "the behaviour has changed" >&2; exit 1; }
 before: up 1, first_total 1, last_total 1
@@ -87,4 +96,5 @@ calls_total{node_id="1",node_id="n1",otel_scope_name="app"} 1
 first_total{otel_scope_name="app"} 2
 after: up 0, first_total 1, last_total gone
 error: label name "node_id" is not unique: invalid sample
+effect writes calls{node_id="1",node_id="n1"} 1
 EXPECTED
