@@ -212,12 +212,8 @@ const modifyKey = Effect.fnUntraced(function*<E, R>(
       do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
       else: [Op.get(key)]
     }, left())
-    const { results, revision, succeeded } = yield* Effect.catchTag(
-      swap,
-      "ResultsNotKept",
-      // Only what the key held can have been too large to keep. It is read again.
-      () => Effect.map(get(key, left()), (found) => ({ succeeded: false, revision: 0, results: [found] } as const))
-    )
+    // Only what the key held can be too large to keep, and a list that only reads takes place again.
+    const { results, revision, succeeded } = yield* Effect.catchTag(swap, "ResultsNotKept", Effect.die)
     if (succeeded) return { revision, previous, value } satisfies ModifyResult
     if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
       return yield* conflict(key, attempt)

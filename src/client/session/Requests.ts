@@ -2,7 +2,7 @@
  * Commands and queries of the key-value store, and the pipelines that carry them: checked before they are sent, and
  * what the store refused becomes an error.
  */
-import { Context, Effect } from "effect"
+import { Clock, Context, Effect } from "effect"
 import type {
   AccessError,
   Indeterminate,
@@ -20,10 +20,13 @@ import type { Query } from "../../kv/model/Query.ts"
 import { encodeQuery, queryProblem } from "../../kv/model/Query.ts"
 import type { RefusedReply, Reply } from "../../kv/model/Reply.ts"
 import { decodeReply } from "../../kv/model/ReplyCodec.ts"
-import { maxAnswerBytes, transactionSizeProblem } from "../../kv/model/Transaction.ts"
+import type { Transaction } from "../../kv/model/Transaction.ts"
+import { maxAnswerBytes, transactionSizeProblem, writes } from "../../kv/model/Transaction.ts"
+import { monotonicMsOf } from "../../Monotonic.ts"
 import type { Consistency, ReadFrom } from "../../protocol/ReadMode.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Pipelines } from "./Pipelines.ts"
+import { timeLeft } from "./Timeout.ts"
 import { fieldOf } from "../Txn.ts"
 
 /**
@@ -90,12 +93,34 @@ export class Requests {
 
   /** Has a command carried out. */
   write(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
-    return this.send(this.pipelines.writes, command, options)
+    return command._tag === "Transact"
+      ? this.transact(command, options)
+      : this.send(this.pipelines.writes, command, options)
   }
 
   /** Has a command carried out that it does no harm to carry out more than once. It belongs to no session. */
   writeRepeatable(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
     return this.send(this.pipelines.repeatable, command, options)
+  }
+
+  /**
+   * A transaction. Where the answer was lost and its results were not kept, and the list that was carried out only
+   * reads, nothing has changed: it takes place again, and its caller gets results in place of `ResultsNotKept`.
+   */
+  private transact(
+    command: Extract<Command, { readonly _tag: "Transact" }>,
+    options: OperationOptions | undefined
+  ): Effect.Effect<Answer, WriteFailure> {
+    return Effect.flatMap(Clock.Clock, (clock) => {
+      const deadlineMs = monotonicMsOf(clock) + this.timeout(options)
+      const again = (reply: Answer): Effect.Effect<Answer, WriteFailure> =>
+        hasLostReading(command.transaction, reply)
+          ? attempt({ timeoutMs: timeLeft(deadlineMs, monotonicMsOf(clock)) })
+          : Effect.succeed(reply)
+      const attempt = (within: OperationOptions | undefined) =>
+        Effect.flatMap(this.send(this.pipelines.writes, command, within), again)
+      return attempt(options)
+    })
   }
 
   private send(
@@ -135,6 +160,10 @@ export class Requests {
     return options?.timeoutMs ?? this.requestTimeoutMs
   }
 }
+
+/** Whether the results of a transaction were not kept, and the list of it that was carried out only reads. */
+const hasLostReading = ({ failure, success }: Transaction, reply: Answer): boolean =>
+  reply._tag === "DigestReply" && !(reply.succeeded ? success : failure).some(writes)
 
 const spanNames = new Map<string, string>()
 

@@ -10,16 +10,16 @@
 import { Clock, Data, Effect, Random } from "effect"
 import { createHash } from "node:crypto"
 import type { Conflict } from "../../FlareDbError.ts"
-import { Conflict as ConflictError, InvalidArgument, ResultsNotKept } from "../../FlareDbError.ts"
+import { Conflict as ConflictError, InvalidArgument } from "../../FlareDbError.ts"
 import { monotonicMs, monotonicMsOf } from "../../Monotonic.ts"
-import type { RequestPort, WriteFailure } from "../../client/session/Requests.ts"
+import type { Answer, RequestPort, WriteFailure } from "../../client/session/Requests.ts"
 import { unexpected } from "../../client/session/Requests.ts"
 import { timeLeft } from "../../client/session/Timeout.ts"
 import { byteText } from "../../bytes/Bytes.ts"
 import type { Command } from "../../kv/model/Command.ts"
 import { encodeCommand } from "../../kv/model/Command.ts"
 import type { KeyRecord } from "../../kv/model/KeyRecord.ts"
-import type { OperationResult, TransactionReply } from "../../kv/model/Reply.ts"
+import type { OperationResult } from "../../kv/model/Reply.ts"
 import type { Compare, Operation, Transaction } from "../../kv/model/Transaction.ts"
 import { holds, writes } from "../../kv/model/Transaction.ts"
 import type { RecordLeases } from "./RecordLeases.ts"
@@ -208,17 +208,12 @@ export class RequestIds {
     function*(
       this: RequestIds,
       request: IdentifiedRequest,
-      reply: { readonly _tag: string }
+      reply: Answer
     ): Effect.fn.Return<Carried, IdFailure> {
-      if (reply._tag === "DigestReply") {
-        const { record } = yield* this.look(request, [])
-        if (record !== undefined) return (yield* replayed(request, record)).carried
-        const { revision } = reply as unknown as TransactionReply
-        return yield* new ResultsNotKept({ revision, succeeded: false })
-      }
-      const { results, revision } = reply as TransactionReply
+      if (reply._tag !== "TransactionReply") throw unexpected(reply)
+      const { results, revision } = reply
       const [first, ...others] = results
-      if (first?._tag !== "Get") throw unexpected(reply as TransactionReply)
+      if (first?._tag !== "Get") throw unexpected(reply)
       return first.record === undefined
         ? { done: false, succeeded: false, revision, results: others }
         : (yield* replayed(request, first.record)).carried

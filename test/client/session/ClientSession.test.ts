@@ -4,7 +4,7 @@ import { Effect, Exit, Fiber, Layer, Option, Semaphore } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClientOptions } from "../../../src/client/ClientOptions.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
-import { Op } from "../../../src/client/Txn.ts"
+import { Compare, Op } from "../../../src/client/Txn.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
 import { Indeterminate, NotLeader, Overloaded, ResultsNotKept, SessionExpired } from "../../../src/FlareDbError.ts"
 import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
@@ -118,6 +118,34 @@ describe("a write whose answer is lost", () => {
       assert.instanceOf(error, ResultsNotKept)
       assert.deepInclude(error, { revision: results.whole.revision + 1, succeeded: true })
       assert.strictEqual(results.after.version, 3, "what was repeated happened once")
+    }))
+
+  it.effect("and is too large to be kept takes place later when it changed nothing", () =>
+    Effect.gen(function*() {
+      const changes = [undefined, { _tag: "Put", key: new TextEncoder().encode("counter"), lease: 0 }] as const
+      for (const change of changes) {
+        const { client, nodes, store } = yield* cluster
+        // What holds by then decides: no caller heard of the first time.
+        const meanwhile = change === undefined ? [] : [encodeCommand({ ...change, value: new Uint8Array(1) })]
+        const { done, txn } = yield* Effect.gen(function*() {
+          const kv = yield* KeyValue
+          yield* kv.put("large", "x".repeat(70_000))
+          once(nodes[0], (_, commands) =>
+            store.carryOut(commands).pipe(
+              Effect.andThen(store.carryOut(meanwhile)),
+              Effect.andThen(Effect.fail(nodes[0].lost(true)))
+            ))
+          const txn = yield* Effect.flatten(inTime(kv.transact({
+            if: [Compare.exists("counter")],
+            do: [Op.put("done", "1")],
+            else: [Op.get("large")]
+          })))
+          return { done: yield* kv.put("done", "2"), txn }
+        }).pipe(Effect.provide(client()))
+        assert.strictEqual(txn.succeeded, change !== undefined)
+        if (!txn.succeeded) assert.strictEqual(Option.getOrThrow(txn.results[0]).value.byteLength, 70_000)
+        assert.strictEqual(done.version, change === undefined ? 1 : 2)
+      }
     }))
 
   it.effect("many times over takes effect once for each of many writers", () =>
