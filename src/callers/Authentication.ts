@@ -64,6 +64,12 @@ export interface AuthenticationOptions {
 export const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
   found._tag === "KnownCaller" ? found.bootstrap : found.cause === "unknown-token"
 
+/** Whether a caller is still who it was: its token was not removed, and the bootstrap token counts while no name does. */
+export const stillHolds = (access: MachineAccess, { bootstrap, caller }: KnownCaller): boolean => {
+  if (caller === undefined) return true
+  return bootstrap ? access.isEmpty() : access.isValid(caller)
+}
+
 const unknown = (cause: UnauthenticatedReason, reason: string): UnknownCaller => ({
   _tag: "UnknownCaller",
   cause,
@@ -128,9 +134,8 @@ export class Authentication {
   }
 
   /** Whether a caller is still who it was. */
-  holds({ bootstrap, caller }: KnownCaller): boolean {
-    if (caller === undefined) return true
-    return bootstrap ? this.options.access.isEmpty() : this.options.access.isValid(caller)
+  holds(known: KnownCaller): boolean {
+    return stillHolds(this.options.access, known)
   }
 
   private withToken(

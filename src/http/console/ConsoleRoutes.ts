@@ -14,6 +14,7 @@
 import { Context, Effect, Layer, Result, Schema, Stream } from "effect"
 import type { HttpServerResponse } from "effect/http"
 import { HttpRouter, HttpServerRequest } from "effect/http"
+import { stillHolds } from "../../callers/Authentication.ts"
 import { onlyAdministrators } from "../../callers/OnlyAdministrators.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import type { ClientServices } from "../../client/RemoteClient.ts"
@@ -56,11 +57,11 @@ export interface OverviewOptions extends Pick<CallerClientsOptions, "endpoints">
 type Node = RaftNode["Service"]
 
 /** Why what a caller proved when the stream began holds no more. */
-const endedOf = (node: Node, { known: { caller } }: RequestCaller) => (): AccessError | undefined => {
+const endedOf = (node: Node, { known }: RequestCaller) => (): AccessError | undefined => {
   const { access = onlyAdministrators } = node
-  if (caller === undefined || access.isValid(caller)) return undefined
+  if (stillHolds(access, known)) return undefined
   return new Unauthenticated({
-    reason: `the token of ${caller.name} was removed or has ended; log in with another one`
+    reason: `the token of ${known.caller?.name} was removed or has ended; log in with another one`
   })
 }
 

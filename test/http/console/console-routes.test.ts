@@ -1,6 +1,6 @@
 /** What a node answers its console: keys, history and changes of them, over a cluster of one in memory. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { request } from "node:http"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
@@ -11,7 +11,8 @@ import { ConsoleParts } from "../../../src/http/console/ConsoleParts.ts"
 import * as ConsoleRoutes from "../../../src/http/console/ConsoleRoutes.ts"
 import { pageNames } from "../../../src/http/console/KeyTree.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
-import type { RaftNode } from "../../../src/node/RaftNode.ts"
+import { RaftNode } from "../../../src/node/RaftNode.ts"
+import { putUser } from "../../server/PortClients.ts"
 
 const host = "127.0.0.1"
 
@@ -51,17 +52,20 @@ const json = (value: unknown, headers: Readonly<Record<string, string>>): Asked 
   body: JSON.stringify(value)
 })
 
-const Live = Layer.unwrap(Effect.map(
-  Effect.context<ClientServices | RaftNode | ConsoleParts>(),
-  (services) =>
-    HttpServer.layer(
-      { clusterId: "memory", listen: { host, port: 0 } },
-      Layer.provide(
-        ConsoleRoutes.layer({ endpoints: [], dial: undefined, maxFrameMs: 30_000 }),
-        Layer.succeedContext(services)
+const served = (callers?: HttpServer.HttpCallers) =>
+  Layer.unwrap(Effect.map(
+    Effect.context<ClientServices | RaftNode | ConsoleParts>(),
+    (services) =>
+      HttpServer.layer(
+        { clusterId: "memory", listen: { host, port: 0 }, callers },
+        Layer.provide(
+          ConsoleRoutes.layer({ endpoints: [], dial: undefined, maxFrameMs: 30_000 }),
+          Layer.succeedContext(services)
+        )
       )
-    )
-)).pipe(Layer.provideMerge(FlareDb.layerMemory), Layer.provideMerge(ConsoleParts.layer))
+  )).pipe(Layer.provideMerge(FlareDb.layerMemory), Layer.provideMerge(ConsoleParts.layer))
+
+const Live = served()
 
 const encode = (text: string): string => Buffer.from(text).toString("base64")
 const decode = (text: string): string => Buffer.from(text, "base64").toString()
@@ -79,11 +83,16 @@ const call = (name: string, payload: unknown = {}) =>
   })
 
 /** Reads server-sent events until `enough` says so. */
-const events = (path: string, enough: (text: string) => boolean, begun: () => void = () => undefined) =>
+const events = (
+  path: string,
+  enough: (text: string) => boolean,
+  begun: () => void = () => undefined,
+  headers: Readonly<Record<string, string>> = {}
+) =>
   Effect.flatMap(HttpServer.HttpAddress, ({ port }) =>
     Effect.callback<string>((resume) => {
       let text = ""
-      const sent = request({ host, port, path, agent: false }, (response) => {
+      const sent = request({ host, port, path, headers, agent: false }, (response) => {
         response.setEncoding("utf8").on("data", (part: string) => {
           if (text === "") begun()
           text += part
@@ -302,6 +311,26 @@ describe("the console of a node", () => {
         assert.strictEqual((yield* answer("tree", { prefix: encode("a"), cursor: encode("b") })).status, 400)
         assert.strictEqual((yield* ask(port, "/console/watch?prefix=%C2%A7")).status, 400)
         assert.strictEqual((yield* answer("lease", { id: 123_456 })).status, 404)
+      }))
+  })
+})
+
+describe("the console of a cluster without users", () => {
+  const token = "a-text-of-the-operators-own-32-digits"
+  const callers = { clientAuth: "token", bootstrapToken: Redacted.make(token) } as const
+  layer(served(callers), { excludeTestServices: true })((it) => {
+    it.effect("ends the overview that its bootstrap token opened with the first user", () =>
+      Effect.gen(function*() {
+        const node = yield* RaftNode
+        const context = yield* Effect.context<never>()
+        const text = yield* events(
+          "/console/events",
+          (seen) => seen.includes("event: failure") && seen.endsWith("\n\n"),
+          () => void Effect.runForkWith(context)(putUser(node, "shop", [])),
+          { authorization: `Bearer ${token}` }
+        )
+        const [, data = ""] = /^event: failure\ndata: (.*)$/m.exec(text) ?? []
+        assert.strictEqual(JSON.parse(data).tag, "Unauthenticated")
       }))
   })
 })
