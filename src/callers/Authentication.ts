@@ -64,7 +64,7 @@ export interface AuthenticationOptions {
 export const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
   found._tag === "KnownCaller" ? found.bootstrap : found.cause === "unknown-token"
 
-/** Whether a caller is still who it was: its token was not removed, and the bootstrap token counts while no name does. */
+/** Whether a caller is still who it was: its token was not removed, and that of the bootstrap still counts. */
 export const stillHolds = (access: MachineAccess, { bootstrap, caller }: KnownCaller): boolean => {
   if (caller === undefined) return true
   return bootstrap ? access.isEmpty() : access.isValid(caller)

@@ -75,6 +75,24 @@ export class CallerRequests implements RequestPort {
       }))
   }
 
+  /** Whether the caller still may have `command` carried out, by the newest roles and tokens. */
+  stillAllowed(command: Command): Effect.Effect<void, AccessError | Unavailable> {
+    const { callers: all, request } = this.options
+    if (all === undefined || !this.isJudged) return Effect.void
+    const { callers } = all
+    return Effect.andThen(
+      this.proof,
+      Effect.suspend((): Effect.Effect<void, AccessError | Unavailable> => {
+        const [ended, caller] = [callers.ended(request), this.caller]
+        if (ended !== undefined) return Effect.fail(ended)
+        const judged = caller === undefined ? undefined : callers.access.command(caller, encodeCommand(command))
+        if (judged === undefined || judged instanceof Uint8Array) return Effect.void
+        if (judged._tag === "Unauthorized") callers.count(judged)
+        return Effect.fail(refusalOf(judged))
+      })
+    )
+  }
+
   read(query: Query, options: ReadOptions | undefined): ReturnType<RequestPort["read"]> {
     const { callers, node, request, requests } = this.options
     if (callers === undefined) return requests.read(query, options)

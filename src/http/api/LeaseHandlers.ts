@@ -18,14 +18,15 @@ const maxGrantBody = 4_096
  */
 const grantOnce = Effect.fnUntraced(function*(
   { ids }: ApiServer["Service"],
-  { caller, leases }: Asked,
+  { caller, leases, requests }: Asked,
   id: string,
   ttlMs: number,
   timeoutMs: number
 ) {
   const problem = idProblem(id)
   if (problem !== undefined) return yield* problem
-  const request = { id, caller, command: { _tag: "GrantLease", ttlMs } as const, timeoutMs }
+  const command = { _tag: "GrantLease", ttlMs } as const
+  const request = { id, caller, command, timeoutMs, stillAllowed: requests.stillAllowed(command) }
   const before = yield* ids.grantedBefore(request)
   if (before !== undefined) return { ...before, replayed: true as const }
   const lease = yield* leases.grant(ttlMs, { timeoutMs })

@@ -9,7 +9,7 @@
  */
 import { Clock, Data, Effect, Random } from "effect"
 import { createHash } from "node:crypto"
-import type { Conflict } from "../../FlareDbError.ts"
+import type { AccessError, Conflict, Unavailable } from "../../FlareDbError.ts"
 import { Conflict as ConflictError, InvalidArgument } from "../../FlareDbError.ts"
 import { monotonicMs, monotonicMsOf } from "../../Monotonic.ts"
 import type { Answer, RequestPort, WriteFailure } from "../../client/session/Requests.ts"
@@ -56,6 +56,8 @@ export interface IdentifiedRequest {
   /** Says what is asked for, to tell it from another request. */
   readonly command: Command
   readonly timeoutMs: number
+  /** Whether the caller still may have it carried out: asked before each attempt but the first. */
+  readonly stillAllowed: Effect.Effect<void, AccessError | Unavailable>
 }
 
 /** What a record holds. */
@@ -198,6 +200,7 @@ export class RequestIds {
         if (!mayBeDone(error)) this.leases.release(lease)
         if (error._tag !== "LeaseNotFound" || error.lease !== lease || lost >= maxLostLeases) return yield* error
         this.leases.lost(lease)
+        yield* request.stillAllowed
       }
     }
   )
@@ -254,6 +257,7 @@ export class RequestIds {
           return yield* new ConflictError({ key: new TextDecoder().decode(keys[0] ?? bytes("")), attempts: attempt })
         }
         yield* Effect.sleep(yield* Random.nextIntBetween(0, Math.min(2 ** attempt, maxPauseMs)))
+        yield* request.stillAllowed
       }
     }
   )

@@ -27,10 +27,9 @@ export const carryOut = (
     const problem = idProblem(id)
     if (problem !== undefined) return Effect.fail(problem)
     const command = { _tag: "Transact", transaction } as const
-    return requests.carryOut(
-      command,
-      ids.transact({ id, caller, command, timeoutMs: options.timeoutMs }, transaction)
-    )
+    const { timeoutMs } = options
+    const request = { id, caller, command, timeoutMs, stillAllowed: requests.stillAllowed(command) }
+    return requests.carryOut(command, ids.transact(request, transaction))
   }
   const asked = { _tag: "Transact", transaction } as const
   const answered = onlyReads(transaction) ? requests.read(asked, options) : requests.write(asked, options)

@@ -1,10 +1,13 @@
 /** Who may do what over HTTP: each request is made as its caller, and written down like any other. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import type { AuditEvents } from "../../../src/callers/AuditLog.ts"
 import { AuditLog } from "../../../src/callers/AuditLog.ts"
 import { Access } from "../../../src/client/Access.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
+import { ClientRequests } from "../../../src/client/session/Requests.ts"
+import * as FlareDb from "../../../src/FlareDb.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { eventually } from "../../Eventually.ts"
 import { putRole, putUser, tokenOf } from "../../server/PortClients.ts"
@@ -35,10 +38,10 @@ const logged = (events: AuditEvents) =>
   })
 
 /** A port whose callers `alice` and `bob` may read and write keys with a prefix of their own. */
-const secured = (events: AuditEvents = "writes") =>
+const secured = (events: AuditEvents = "writes", cluster?: typeof FlareDb.layerMemory) =>
   Effect.gen(function*() {
     const audit = yield* logged(events)
-    const { ask, context, port: at } = yield* port({ callers: { clientAuth: "token", audit: audit.log } })
+    const { ask, context, port: at } = yield* port({ callers: { clientAuth: "token", audit: audit.log } }, cluster)
     const node = Context.get(context, RaftNode)
     for (const name of ["alice", "bob"]) {
       yield* putRole(node, name, [`${name}/`], [`${name}/`])
@@ -134,5 +137,39 @@ describe("callers over HTTP", () => {
       const { json: unknown, status } = yield* as("alice")("/v1/keys/alice/a", put("x"))
       assert.deepInclude(unknown, { tag: "Unauthenticated" })
       assert.strictEqual(status, 401)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("lose what is tried again with the role that it takes", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      /** Before each transaction of the API one of its keys changes, until the role is gone. */
+      const contended = Layer.effectContext(Effect.gen(function*() {
+        const services = yield* Layer.build(FlareDb.layerMemory)
+        const own = Context.get(services, ClientRequests)
+        const [kv, node] = [Context.get(services, KeyValue), Context.get(services, RaftNode)]
+        const write: typeof own.write = (command, options) =>
+          Effect.gen(function*() {
+            if (command._tag === "Transact" && attempts < 2) {
+              yield* Effect.orDie(kv.put("alice/flag", String(++attempts)))
+              if (attempts === 2) yield* putRole(node, "alice", ["alice/"], [])
+            }
+            return yield* own.write(command, options)
+          })
+        return Context.add(services, ClientRequests, Object.assign(Object.create(own) as typeof own, { write }))
+      }))
+      const { as, audit, context } = yield* secured("writes", contended)
+      const either = json({
+        if: [{ key: "alice/flag", exists: true }],
+        do: [{ op: "put", key: "alice/do", value: "x" }],
+        else: [{ op: "put", key: "alice/else", value: "x" }]
+      }, { "idempotency-key": "one" })
+      const refused = yield* as("alice")("/v1/txn", either)
+      assert.deepInclude(refused.json, { tag: "Unauthorized", name: "alice", wasWritten: "no" })
+      assert.strictEqual(attempts, 2)
+      assert.strictEqual(yield* Context.get(context, KeyValue).count("alice/"), 1)
+      yield* eventually("its line", () => audit.text() !== "")
+      assert.deepStrictEqual(audit.lines().map(({ operation, outcome }) => [operation, outcome]), [
+        ["Transact", "refused: Unauthorized"]
+      ])
     }).pipe(Effect.scoped, quietly))
 })

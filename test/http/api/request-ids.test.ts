@@ -80,7 +80,7 @@ describe("ids", () => {
           const command = { _tag: "Transact", transaction } as const
           const attempt = (n: number): Effect.Effect<number, WriteFailure> => {
             const sent = (nodes[n % nodes.length] as RequestIds).transact(
-              { id, caller: undefined, command, timeoutMs: 5_000 },
+              { id, caller: undefined, command, timeoutMs: 5_000, stillAllowed: Effect.void },
               transaction
             )
             return Effect.catch(Effect.map(sent, ({ revision }) => revision), (error) => {
