@@ -5,7 +5,7 @@
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import type { Tracer } from "effect"
-import type { AccessError, WrongCluster } from "../../FlareDbError.ts"
+import type { AccessError, InvalidArgument, WrongCluster } from "../../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../../kv/model/ReplyCodec.ts"
 import type { Ended } from "./Attempt.ts"
@@ -254,7 +254,8 @@ export class Pipeline implements Submitter<PipelineError> {
   private refused(endpoint: Endpoint, operation: Op, failure: NodeFailure): PipelineError | undefined {
     switch (failure._tag) {
       case "InvalidArgument":
-        return failure
+        // By its settings or its release; another node, which may have carried it out, has others.
+        return this.outcomeOf(operation, failure)
       case "Indeterminate":
         operation.markAmbiguous()
         return this.mayRepeat ? undefined : failure
@@ -286,7 +287,7 @@ export class Pipeline implements Submitter<PipelineError> {
   }
 
   /** What a caller learns when nothing is gained by trying again. */
-  private outcomeOf(operation: Op, error: WrongCluster | AccessError): PipelineError {
+  private outcomeOf(operation: Op, error: WrongCluster | AccessError | InvalidArgument): PipelineError {
     return operation.isAmbiguous && this.options.kind !== "read" ? new Indeterminate({ reason: error.message }) : error
   }
 

@@ -6,7 +6,7 @@ import type { ClientOptions } from "../../../src/client/ClientOptions.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../../src/client/Txn.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
-import { Indeterminate, NotLeader, Overloaded, ResultsNotKept, SessionExpired } from "../../../src/FlareDbError.ts"
+import { Indeterminate, InvalidArgument, NotLeader, Overloaded, ResultsNotKept, SessionExpired } from "../../../src/FlareDbError.ts"
 import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand } from "../../../src/kv/model/Command.ts"
 import { maxSessionReplies, maxSessions } from "../../../src/kv/model/Limits.ts"
@@ -118,6 +118,23 @@ describe("a write whose answer is lost", () => {
       assert.instanceOf(error, ResultsNotKept)
       assert.deepInclude(error, { revision: results.whole.revision + 1, succeeded: true })
       assert.strictEqual(results.after.version, 3, "what was repeated happened once")
+    }))
+
+  it.effect("and is refused by another node as invalid may have taken effect", () =>
+    Effect.gen(function*() {
+      const { client, nodes, store } = yield* cluster
+      const invalid = new InvalidArgument({ field: "command", problem: "needs another release" })
+      const refuse: Write = (count) => Effect.succeed(Array.from({ length: count }, () => invalid))
+      const [lost, never] = yield* Effect.gen(function*() {
+        yield* put()
+        once(nodes[0], (_, commands) => Effect.andThen(store.carryOut(commands), Effect.fail(nodes[0].lost(true))))
+        for (const node of nodes.slice(1)) node.write = refuse
+        const lost = yield* inTime(put())
+        for (const node of nodes) node.write = refuse
+        return [lost, yield* inTime(put())] as const
+      }).pipe(Effect.provide(client()))
+      assert.instanceOf(errorOf(lost), Indeterminate)
+      assert.instanceOf(errorOf(never), InvalidArgument, "what no node took was not written")
     }))
 
   it.effect("and is too large to be kept takes place later when it changed nothing", () =>
