@@ -35,6 +35,9 @@ export class OwnLevel extends Context.Service<OwnLevel, {
   /** Gets the current level, and each higher one once it is durable here. One listener. */
   readonly watch: (listener: (level: FeatureLevel) => void) => void
 
+  /** Why a command must wait for the level of the cluster, as far as this node has applied its log. */
+  readonly tooEarly: (command: Uint8Array) => InvalidArgument | undefined
+
   /** The command with which a leader raises the level as far as `level`; `undefined` when that raises nothing. */
   readonly proposal: (level: number) => { readonly level: number; readonly payload: Uint8Array } | undefined
 }>()("flaredb/machine/OwnLevel") {}
@@ -140,8 +143,7 @@ class LevelledMachine {
     })
   }
 
-  /** Why a command must wait for the level of the cluster. */
-  private tooEarly(command: Uint8Array): InvalidArgument | undefined {
+  tooEarly(command: Uint8Array): InvalidArgument | undefined {
     const needed = this.machine.levelOf?.(command) ?? baselineLevel
     return needed <= this.current.level ? undefined : new InvalidArgument({
       field: "command",
@@ -165,6 +167,7 @@ const make = Effect.gen(function*() {
       known,
       current: () => levelled.current,
       watch: (listener) => levelled.watch(listener),
+      tooEarly: (command) => levelled.tooEarly(command),
       proposal: (level) => levelled.proposal(level)
     })
   ))

@@ -339,7 +339,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const identityWait = IdentityWait.make(nodeId, identity, role, life)
   const spans = yield* OperationSpans.make(nodeId)
   const parts = { machine, life, inbox, pending: loop.pending, limits: config.limits, spans }
-  const writes = new Writes(parts)
+  const writes = new Writes({ ...parts, level: yield* OwnLevel, judgement, refusals })
   const reads = new Reads({
     ...parts,
     identity,

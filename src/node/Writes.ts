@@ -1,14 +1,17 @@
 /** The way in for commands: each is checked and counted before it waits for the owner's next turn. */
 import { Effect } from "effect"
 import type { Trace } from "../protocol/Trace.ts"
-import type { WriteError } from "../FlareDbError.ts"
+import type { InvalidArgument, WriteError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import type { Limits } from "../config/Limits.ts"
 import type { Proposer, StateMachine } from "../machine/StateMachine.ts"
+import type { OwnLevel } from "../machine/OwnLevel.ts"
 import type { Inbox } from "./Inbox.ts"
+import type { Judgement } from "./NodeAccess.ts"
 import type { NodeLife } from "./NodeLife.ts"
 import type { BeginSpans } from "./OperationSpans.ts"
 import { maxKeptCommandBytes, maxKeptCommands } from "./KeptCommands.ts"
+import type { Refusals } from "./Refusals.ts"
 import type { CheckedCommand, Pending, Submission } from "./Pending.ts"
 
 /** One result for each command. */
@@ -19,6 +22,10 @@ export interface WritesOptions {
   readonly life: NodeLife
   readonly inbox: Inbox
   readonly pending: Pending
+  readonly level: Pick<OwnLevel["Service"], "tooEarly">
+  /** How far this node knows what the cluster has come to. */
+  readonly judgement: () => Judgement
+  readonly refusals: Pick<Refusals, "notLeader">
   readonly limits: Pick<Limits, "maxInboxEvents" | "maxPendingProposals">
   readonly spans: BeginSpans
 }
@@ -49,7 +56,7 @@ export class Writes {
       const isKept = payload.byteLength <= maxKeptCommandBytes && waitingCommands + open < maxKeptCommands
       const invalid = machine.check(payload, proposer, isKept ? command : undefined)
       if (invalid === undefined) open += 1
-      else results[index] = invalid
+      else results[index] = this.refusalOf(payload, invalid)
       checked.push(command)
     }
     if (open === 0) return done(results as Array<WriteError>)
@@ -65,6 +72,17 @@ export class Writes {
     pending.admit(submission)
     // The owner has not had its turn: what is offered gathers until the event loop comes round.
     submission.spans = this.options.spans("flaredb.node.write", traces)
+  }
+
+  /**
+   * A command below its level is refused where that holds: a node that does not lead, or has just begun to, may not have
+   * applied yet what raised the level of the cluster.
+   */
+  private refusalOf(command: Uint8Array, invalid: InvalidArgument): WriteError {
+    const { judgement, level, refusals } = this.options
+    if (level.tooEarly(command) === undefined) return invalid
+    const now = judgement()
+    return now === "current" ? invalid : now === "behind" ? refusals.notLeader(undefined) : now
   }
 
   propose(commands: ReadonlyArray<Uint8Array>, proposer: Proposer): Effect.Effect<WriteResults> {

@@ -191,14 +191,14 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
         const service = yield* machine.service
         const broken = { ...(entries[1] as Entry), payload: new Uint8Array(0) }
         yield* ensure(
-          service.check(broken.payload, "node", broken) !== undefined,
+          service.check(broken.payload, "log", broken) !== undefined,
           "an entry without a command is accepted"
         )
         yield* ensure(broken.decoded === undefined, "a command is kept that was refused")
         for (let next = 0; next < entries.length;) {
           const batch = Array.from(entries.slice(next, next + 1 + below(16)), (entry): Entry => ({ ...entry }))
           for (const entry of batch) {
-            const refusal = entry.kind === "noop" ? undefined : service.check(entry.payload, "node", entry)
+            const refusal = entry.kind === "noop" ? undefined : service.check(entry.payload, "log", entry)
             yield* ensure(refusal === undefined, `a command of the sample is refused in an entry: ${refusal?.message}`)
           }
           yield* machine.apply(batch)

@@ -83,6 +83,20 @@ describe("the feature level of a cluster", () => {
       yield* three.converged
     }))
 
+  it.effect("is judged by a leader: a node that may not know of it yet names one, and refuses nothing for good", () =>
+    Effect.gen(function*() {
+      const three = yield* upgraded
+      const leader = yield* three.leader()
+      const lost = three.nodes.find(({ id }) => id !== leader.id) as TestNode
+      yield* lost.wipe()
+      three.isolate(lost)
+      yield* asNextRelease(lost.start)
+      assert.strictEqual((yield* lost.node.status).levels.current, 1)
+      const checkpoint = { _tag: "Checkpoint", token: 7 } as const
+      assert.strictEqual((yield* three.whileTimePasses(lost.run(checkpoint)))._tag, "NotLeader")
+      assert.strictEqual((yield* three.whileTimePasses(leader.run(checkpoint)))._tag, "DoneReply")
+    }))
+
   it.effect("does not rise while a node is down, which may come back with any release", () =>
     Effect.gen(function*() {
       const three = yield* cluster
