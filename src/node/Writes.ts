@@ -75,8 +75,8 @@ export class Writes {
   }
 
   /**
-   * A command below its level is refused where that holds: a node that does not lead, or has just begun to, may not have
-   * applied yet what raised the level of the cluster.
+   * A command below its level is refused where that holds: a node that does not lead, or has just begun to, may not
+   * have applied yet what raised the level of the cluster.
    */
   private refusalOf(command: Uint8Array, invalid: InvalidArgument): WriteError {
     const { judgement, level, refusals } = this.options

@@ -1,5 +1,6 @@
 /** The engine, on worlds that consist of hardly anything. */
 import { assert, describe, it } from "@effect/vitest"
+import { Cause, Data } from "effect"
 import type { Engine, Phase, World } from "./engine/Engine.ts"
 import { RunFailed, simulate } from "./engine/Engine.ts"
 import { demand } from "./engine/Oracle.ts"
@@ -112,6 +113,21 @@ describe("a run", () => {
   })
 })
 
+/** Uses a source in the middle of a run, and drops what it throws, as a fiber that recovers does. */
+const using = (use: () => unknown) =>
+  worldOf((engine) => [{
+    begin: () =>
+      ticking(engine, () => {
+        try {
+          use()
+        } catch {
+          // The run has to fail all the same.
+        }
+      }),
+    isOver: () => engine.events >= 3,
+    withinMs: 10
+  }])
+
 describe("a sealed run", () => {
   const sources: ReadonlyArray<readonly [name: string, use: () => unknown]> = [
     ["Date.now", () => Date.now()],
@@ -133,21 +149,6 @@ describe("a sealed run", () => {
     ["new WeakRef", () => new WeakRef({})],
     ["new FinalizationRegistry", () => new FinalizationRegistry(() => {})]
   ]
-  /** Uses a source in the middle of a run, and drops what it throws, as a fiber that recovers does. */
-  const using = (use: () => unknown) =>
-    worldOf((engine) => [{
-      begin: () =>
-        ticking(engine, () => {
-          try {
-            use()
-          } catch {
-            // The run has to fail all the same.
-          }
-        }),
-      isOver: () => engine.events >= 3,
-      withinMs: 10
-    }])
-
   it("fails by each clock, timer and random number, and by what the garbage collector decides", () => {
     for (const [name, use] of sources) {
       const { message, property } = failureOf(using(use))
@@ -197,5 +198,18 @@ describe("probes", () => {
     probes.add([["a", 5, 2]])
     assert.deepStrictEqual(probes.overdue(30), [])
     assert.deepStrictEqual(probes.all, [["a", 5, 2]])
+  })
+})
+
+describe("a sealed run with two failures", () => {
+  it("goes on when Effect joins them, which it tells apart by hashes of their parts", () => {
+    class Failed extends Data.TaggedError("Failed")<{ readonly cause: object }> {}
+    const failed = (text: string) => Cause.fail(new Failed({ cause: Object.assign(new Error(text), { code: 1 }) }))
+    let found = 0
+    const world = using(() => {
+      found = Cause.combine(failed("the work"), failed("what cleans up")).reasons.length
+    })
+    simulate(world, { seed: 7 })
+    assert.strictEqual(found, 2)
   })
 })

@@ -253,9 +253,6 @@ export class Pipeline implements Submitter<PipelineError> {
   /** What the caller learns of a failure, or `undefined` when the operation is to be tried again. */
   private refused(endpoint: Endpoint, operation: Op, failure: NodeFailure): PipelineError | undefined {
     switch (failure._tag) {
-      case "InvalidArgument":
-        // By its settings or its release; another node, which may have carried it out, has others.
-        return this.outcomeOf(operation, failure)
       case "Indeterminate":
         operation.markAmbiguous()
         return this.mayRepeat ? undefined : failure
@@ -282,6 +279,7 @@ export class Pipeline implements Submitter<PipelineError> {
         operation.lastFailure = failure
         return undefined
       case "Unauthorized":
+      case "InvalidArgument": // By its own settings and release; one that may have carried it out has others.
         return this.outcomeOf(operation, failure)
     }
   }

@@ -6,7 +6,14 @@ import type { ClientOptions } from "../../../src/client/ClientOptions.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../../src/client/Txn.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
-import { Indeterminate, InvalidArgument, NotLeader, Overloaded, ResultsNotKept, SessionExpired } from "../../../src/FlareDbError.ts"
+import {
+  Indeterminate,
+  InvalidArgument,
+  NotLeader,
+  Overloaded,
+  ResultsNotKept,
+  SessionExpired
+} from "../../../src/FlareDbError.ts"
 import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand } from "../../../src/kv/model/Command.ts"
 import { maxSessionReplies, maxSessions } from "../../../src/kv/model/Limits.ts"

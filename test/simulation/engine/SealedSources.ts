@@ -17,8 +17,8 @@ let complain: Complain | undefined
 
 /** Runs `run`, and calls `complain` when something in it uses a source. */
 export const sealed = <A>(complaint: Complain, run: () => A): A => {
-  for (const { guarded, method, name, owner } of seals) {
-    if (Reflect.get(owner, method) !== guarded) seal(owner, method, name)
+  for (const { guarded, isHarmless, method, name, owner } of seals) {
+    if (Reflect.get(owner, method) !== guarded) seal(owner, method, name, isHarmless)
   }
   return within(complaint, run)
 }
@@ -43,19 +43,33 @@ interface Seal {
   readonly method: string
   readonly name: string
   readonly guarded: Method
+  readonly isHarmless: () => boolean
 }
 
 /** The methods under seal. Each run looks whether they still are: test runners put some back as they found them. */
 const seals: Array<Seal> = []
 
-/** Puts `method` of `owner` under seal. It does what it did while no run is sealed. */
-const seal = (owner: object, method: string, name = method): void => {
+/**
+ * Whether Effect joins two causes, as where work fails and so does what cleans up behind it. It finds equal ones by
+ * hashes, and the hash of an object is a random number, on which nothing hangs but where the object is looked for.
+ */
+const isJoiningCauses = (): boolean => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 50
+  const { stack = "" } = new Error("who asks")
+  Error.stackTraceLimit = stackTraceLimit
+  return /[\\/]Hash\.[jt]s/.test(stack) && /\bdedupeReasons\b/.test(stack)
+}
+
+/** Puts `method` of `owner` under seal. It does what it did while no run is sealed, and where `isHarmless` says so. */
+const seal = (owner: object, method: string, name = method, isHarmless = () => false): void => {
   const real = Reflect.get(owner, method) as Method
   const guarded = new Proxy(real, {
-    apply: (target, self, args) => complain === undefined ? Reflect.apply(target, self, args) : complain(name)
+    apply: (target, self, args) =>
+      complain === undefined || isHarmless() ? Reflect.apply(target, self, args) : complain(name)
   })
   const at = seals.findIndex((other) => other.owner === owner && other.method === method)
-  seals.splice(at < 0 ? seals.length : at, at < 0 ? 0 : 1, { owner, method, name, guarded })
+  seals.splice(at < 0 ? seals.length : at, at < 0 ? 0 : 1, { owner, method, name, guarded, isHarmless })
   Object.defineProperty(owner, method, { configurable: true, enumerable: true, writable: true, value: guarded })
 }
 
@@ -82,7 +96,7 @@ seal(process, "nextTick", "process.nextTick")
 seal(process.hrtime, "bigint", "process.hrtime.bigint")
 seal(process, "hrtime", "process.hrtime")
 seal(performance, "now", "performance.now")
-seal(Math, "random", "Math.random")
+seal(Math, "random", "Math.random", isJoiningCauses)
 for (const method of ["randomBytes", "randomInt", "randomUUID", "randomFillSync", "randomFill"]) seal(crypto, method)
 for (const method of ["randomUUID", "getRandomValues"]) seal(globalThis.crypto, method, `crypto.${method}`)
 seal(Date, "now", "Date.now")

@@ -26,7 +26,7 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "ends leases by what a deposed leader remembers",
-    { test: "test/kv/apply.property.test.ts" },
+    { nodes: 200 },
     "kv/model/Expiry.ts",
     "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
     "if (lease !== undefined) yield* revoke(batch, id)"
@@ -37,6 +37,27 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "node/LogClock.ts",
     "this.estimateMs += Math.min(Math.max(0, monotonicMs - this.lastMs), this.maxStepMs)",
     "this.estimateMs += 3 * Math.max(0, monotonicMs - this.lastMs)"
+  ),
+  one(
+    "looks for changes of a range under its first key alone",
+    { nodes: 50 },
+    "kv/FeedWaiters.ts",
+    ": isPrefix(range)\n",
+    ": isPrefix(range) || range.lt.byteLength > 0\n"
+  ),
+  one(
+    "tells a watch the first record of the revision that was replaced",
+    { nodes: 400 },
+    "kv/StoredFeed.ts",
+    "earlier.changes.find(({ key }) => Buffer.compare(key, change.key) === 0)?.record",
+    "earlier.changes[0]?.record"
+  ),
+  one(
+    "leaves out puts for a watch that asks for nothing else",
+    { nodes: 50 },
+    "kv/FeedPart.ts",
+    "(only === \"puts\") === (record !== undefined)",
+    "(only === \"puts\") === (record === undefined)"
   ),
   one(
     "carries out a repeated command again",

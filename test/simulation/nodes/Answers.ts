@@ -1,6 +1,7 @@
 /** The writes of all clients of a simulated cluster, and how far anything was answered. */
 import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand, noSession } from "../../../src/kv/model/Command.ts"
+import { minTtlMs } from "../../../src/kv/model/Limits.ts"
 import { demand } from "../engine/Oracle.ts"
 import type { Consequence } from "./Ledger.ts"
 import { latin } from "./Ledger.ts"
@@ -23,6 +24,7 @@ export class Answers {
   revision = 0
   private readonly writes = new Map<string, Write>()
   private count = 0
+  private times = 0
   acknowledged = 0
   served = 0
 
@@ -30,6 +32,14 @@ export class Answers {
   next(): number {
     this.count += 1
     return this.count
+  }
+
+  /**
+   * A time to live, in milliseconds, that nothing else has. The shortest that there may be come first: what lives for
+   * longer than a run never ends by itself.
+   */
+  nextTtlMs(): number {
+    return minTtlMs + this.times++
   }
 
   intend(name: string, command: Command, commandId: CommandId = noSession): Write {

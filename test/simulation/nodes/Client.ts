@@ -116,7 +116,7 @@ export class Client {
     const { lease } = this
     if (lease === undefined) {
       // Nothing in a grant is unique but its time to live.
-      const ttlMs = 200 + this.world.answers.next()
+      const ttlMs = this.world.answers.nextTtlMs()
       return this.write(this.named({ _tag: "GrantLease", ttlMs }), (reply) => {
         if (reply._tag === "LeaseReply") this.lease = reply.lease
         this.dueMs = ttlMs
@@ -146,7 +146,7 @@ export class Client {
     const { answers, random } = this.world
     const { session } = this
     if (session === undefined) {
-      const ttlMs = 1_000 + answers.next()
+      const ttlMs = answers.nextTtlMs()
       return this.write(
         this.named({ _tag: "OpenSession", ttlMs, secret: secretOf(this.id), owner: `c${this.id}` }),
         (reply) => {

@@ -172,8 +172,10 @@ export class Ledger {
   }
 }
 
+export const isDelete = (change: string): boolean => change.endsWith(" gone") && !change.includes("=")
+
 export const keyOf = (change: string): string =>
-  change.endsWith(" gone") && !change.includes("=") ? change.slice(0, -5) : change.slice(0, change.indexOf("="))
+  isDelete(change) ? change.slice(0, -5) : change.slice(0, change.indexOf("="))
 
 export const sameRecord = (a: KeyRecord | undefined, b: KeyRecord | undefined): boolean =>
   a === undefined || b === undefined

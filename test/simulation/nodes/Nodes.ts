@@ -102,7 +102,7 @@ class Nodes {
       brinkmanship: rates.brinkmanship
     }
     for (let id = 1; id <= rates.clients; id++) this.clients.push(new Client(id, clientWorld))
-    for (let id = 1; id <= 2; id++) this.watchers.push(new Watcher(id, clientWorld))
+    for (let id = 1; id <= 2; id++) this.watchers.push(new Watcher(id, seed, clientWorld))
   }
 
   /** Rough, then well again, then nothing is asked any more and everybody agrees. */

@@ -3,10 +3,13 @@ import { Cause, Effect } from "effect"
 import type { ChangeFeed } from "../../../src/kv/ChangeFeed.ts"
 import type { FeedPart, FeedRequest } from "../../../src/kv/FeedPart.ts"
 import { prefixRange } from "../../../src/bytes/KeyRange.ts"
+import type { Change } from "../../../src/kv/model/History.ts"
 import { KeyRanges } from "../../../src/kv/model/KeyRanges.ts"
 import { demand } from "../engine/Oracle.ts"
+import { Random } from "../Random.ts"
 import type { ClientWorld } from "./ClientWorld.ts"
-import { keyOf, latin } from "./Ledger.ts"
+import { isDelete, keyOf, latin, sameRecord } from "./Ledger.ts"
+import { drawRanges } from "./WatchedRanges.ts"
 import type { SimNode } from "./SimNode.ts"
 import type { SimProcess } from "../engine/SimProcess.ts"
 
@@ -20,18 +23,32 @@ export class Watcher {
   /** The revision it wants next. */
   from = 1
   private readonly name: string
-  private readonly prefix: string
   private readonly world: ClientWorld
-  private readonly previous: boolean
+  private readonly request: FeedRequest
+  /** What only this watcher draws comes from a generator of its own. */
+  private readonly own: Random
+  /** Whether it looks again at what it has seen: at a node that was started since, that is in the store alone. */
+  private readonly goesBack: boolean
   private process: SimProcess | undefined
   /** What it asked last and has no answer to. An earlier one that is answered later, by the same node, is ignored. */
   private asked: object | undefined
 
-  constructor(id: number, world: ClientWorld) {
+  constructor(id: number, seed: number, world: ClientWorld) {
     this.world = world
     this.name = `w${id}`
-    this.prefix = world.random.pick(["", "k", "l"])
-    this.previous = world.random.chance(0.3)
+    const { random } = world
+    const prefix = KeyRanges.of(prefixRange(Buffer.from(random.pick(["", "k", "l"]), "latin1")))
+    const previous = random.chance(0.3)
+    const own = new Random(seed * 7_919 + id)
+    this.own = own
+    this.goesBack = own.chance(0.5)
+    this.request = own.chance(0.5)
+      ? { ranges: prefix, previous }
+      : {
+        ranges: drawRanges(own),
+        previous: own.chance(0.5),
+        only: own.pick([undefined, undefined, "puts", "deletes"])
+      }
     this.look()
   }
 
@@ -44,6 +61,7 @@ export class Watcher {
     const node = random.pick(nodes)
     if (node.process === undefined || node.running === undefined || node.process === this.process) return
     if (this.process !== undefined) probes.hit("a watch was resumed at another node")
+    if (this.goesBack && this.own.chance(0.5)) this.from = Math.max(1, this.from - this.own.below(60))
     trace?.(`${this.name} watches n${node.id} from ${this.from}`)
     this.process = node.process
     this.asked = undefined
@@ -56,8 +74,7 @@ export class Watcher {
     if (process === undefined || running === undefined || node.process !== process || this.asked !== undefined) return
     const asked = {}
     this.asked = asked
-    const { from } = this
-    const request = { ranges: KeyRanges.of(prefixRange(Buffer.from(this.prefix, "latin1"))), previous: this.previous }
+    const { from, request } = this
     process.enter(() =>
       node.run(this.next(running.feed, request, from), (exit) => {
         if (process.isGone || this.asked !== asked) return
@@ -108,8 +125,10 @@ export class Watcher {
     if (revisions.length > 0 && from <= node.startRevision) probes.hit("a watch read old revisions from the store")
     const told = new Map(revisions.map((revision) => [revision.revision, revision]))
     for (let revision = from; revision <= through; revision++) {
-      const changes = (ledger.changes[revision] ?? []).filter((change) => keyOf(change).startsWith(this.prefix))
-      const seen = (told.get(revision)?.changes ?? []).map(({ key, record }) =>
+      const changes = (ledger.changes[revision] ?? []).filter((change) => this.wants(change))
+      const found = told.get(revision)?.changes ?? []
+      for (const change of found) this.checkReplaced(node, revision, change)
+      const seen = found.map(({ key, record }) =>
         record === undefined ? `${latin(key)} gone` : `${latin(key)}=${latin(record.value)}`
       )
       demand(
@@ -124,5 +143,29 @@ export class Watcher {
       () => `${this.name} at n${node.id} sees revisions out of order`
     )
     this.from = through + 1
+  }
+
+  /** Whether it asked for a change. */
+  private wants(change: string): boolean {
+    const { only, ranges } = this.request
+    return ranges.contains(Buffer.from(keyOf(change), "latin1")) &&
+      (only === undefined || (only === "deletes") === isDelete(change))
+  }
+
+  /** A record that a change replaced is the one that was there. Only compaction may have taken it. */
+  private checkReplaced(node: SimNode, revision: number, { key, previous }: Change): void {
+    const { ledger, probes } = this.world
+    const before = ledger.recordAt(latin(key), revision - 1)
+    if (previous !== undefined) probes.hit("a watch told what was replaced")
+    const mayLack = !this.request.previous || (before?.modRevision ?? 0) <= ledger.model.compacted
+    demand(
+      sameRecord(previous, before) || (previous === undefined && mayLack),
+      "watch without gaps",
+      () =>
+        `${this.name} at n${node.id} hears that revision ${previous?.modRevision ?? "-"} of ${
+          latin(key)
+        } was replaced ` +
+        `at ${revision}; it was ${before?.modRevision ?? "-"}`
+    )
   }
 }
