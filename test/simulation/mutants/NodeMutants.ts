@@ -12,7 +12,7 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "takes a log whose tail was lost for one that ends there",
-    { nodes: 1_000 },
+    { nodes: 2_000 },
     "storage/LogRecords.ts",
     "if (check.last.index < floor.index) {",
     "if (check.last.index < 0) {"
@@ -58,6 +58,13 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "kv/FeedPart.ts",
     "(only === \"puts\") === (record !== undefined)",
     "(only === \"puts\") === (record === undefined)"
+  ),
+  one(
+    "takes a command that a later one of its session overtook for answered",
+    { nodes: 50 },
+    "kv/model/Apply.ts",
+    "if (commandId.sequence <= session.answered) {",
+    "if (commandId.sequence <= session.lastSequence) {"
   ),
   one(
     "carries out a repeated command again",

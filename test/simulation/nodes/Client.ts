@@ -28,14 +28,23 @@ interface OpenSession {
   answered: number
 }
 
+/** A command of a session, with its number. */
+interface Numbered {
+  readonly sequence: number
+  readonly write: Write
+}
+
+/** Most commands of a session that are sent in one call, and answered in any order. */
+const maxBurst = 3
+
 export class Client {
   private readonly id: number
   private readonly world: ClientWorld
   private readonly link: ClientLink
   private readonly draws: Draws
   private session: OpenSession | undefined
-  /** A command of the session that is to be sent again until it is answered. */
-  private unanswered: Write | undefined
+  /** Commands of the session that are to be sent again until they are answered. */
+  private unanswered: ReadonlyArray<Numbered> = []
   private lease: number | undefined
   /** The time to live that the lease was given just now. */
   private dueMs: number | undefined
@@ -73,7 +82,7 @@ export class Client {
   private act(): void {
     const { random } = this.world
     if (random.chance(0.1)) this.link.target = random.pick(this.world.nodes)
-    if (this.unanswered !== undefined) return this.sendInSession(this.unanswered)
+    if (this.unanswered.length > 0) return this.sendInSession(this.unanswered)
     switch (
       random.weighted([
         ["read", 10],
@@ -154,37 +163,43 @@ export class Client {
         }
       )
     }
+    const count = random.chance(0.3) ? 2 + random.below(maxBurst - 1) : 1
+    if (count > 1) this.world.probes.hit("commands of a session were sent together")
+    this.sendInSession(Array.from({ length: count }, () => this.numbered(session, count === 1)))
+  }
+
+  /** A command with the next number of the session. */
+  private numbered(session: OpenSession, mayClose: boolean): Numbered {
+    const { answers, random } = this.world
     session.sequence += 1
     const { answered, id, sequence } = session
     const commandId: CommandId = { session: id, sequence, answered, secret: secretOf(this.id) }
-    const command: Command = random.chance(0.05)
+    const command: Command = mayClose && random.chance(0.05)
       ? { _tag: "CloseSession" }
       : random.chance(0.3)
       ? this.draws.transaction()
       : { _tag: "Put", key: this.draws.key(), value: this.draws.value(), lease: 0 }
     if (command._tag === "CloseSession") this.session = undefined
-    this.sendInSession(
-      answers.intend(`c${this.id}'s ${command._tag} ${session.id}/${session.sequence}`, command, commandId)
-    )
+    const name = `c${this.id}'s ${command._tag} ${id}/${sequence}`
+    return { sequence, write: answers.intend(name, command, commandId) }
   }
 
-  /** Sends it until it is answered: that is what sessions are for. */
-  private sendInSession(write: Write): void {
+  /** Sends them until they are answered: that is what sessions are for. Those that are left go in another order. */
+  private sendInSession(commands: ReadonlyArray<Numbered>): void {
     const { probes, random } = this.world
-    if (write.possible > 0) probes.hit("a session's command was repeated")
-    this.unanswered = write
-    this.attempt(write, (outcome) => {
-      if (outcome._tag === "Answered") {
-        this.unanswered = undefined
-        if (write.indices.length > 1) probes.hit("a session's reply was replayed")
-        if (this.session !== undefined) this.session.answered = this.session.sequence
-        if (outcome.reply._tag === "RefusedReply" && outcome.reply.reason === "session-expired") {
-          this.session = undefined
-        } // An answer may be lost, and then the client asks again.
-        else if (random.chance(0.1) && this.session !== undefined) {
-          this.session.answered -= 1
-          this.unanswered = write
-        }
+    if (commands.some(({ write }) => write.possible > 0)) probes.hit("a session's command was repeated")
+    this.unanswered = commands
+    this.attemptAll(commands.map(({ write }) => write), (outcomes) => {
+      const left = commands.filter((_, at) => outcomes[at]?._tag !== "Answered").toReversed()
+      const answered = commands.filter((_, at) => outcomes[at]?._tag === "Answered")
+      if (answered.some(({ write }) => write.indices.length > 1)) probes.hit("a session's reply was replayed")
+      if (outcomes.some((outcome) => outcome._tag === "Answered" && isExpired(outcome.reply))) this.session = undefined
+      // An answer may be lost, and then the client asks again.
+      else if (answered.length > 0 && random.chance(0.1)) left.push(random.pick(answered))
+      this.unanswered = left
+      const { session } = this
+      if (session !== undefined) {
+        session.answered = Math.min(session.sequence + 1, ...left.map(({ sequence }) => sequence)) - 1
       }
       this.pause()
     })
@@ -207,29 +222,40 @@ export class Client {
   }
 
   private attempt(write: Write, done: (outcome: Outcome) => void): void {
-    const { answers, ledger, probes } = this.world
-    write.possible += 1
-    this.link.send(write.bytes, write.name, (outcome, reply) => {
-      if (outcome._tag === "Refused") {
-        write.possible -= 1
-        answers.plausible(write)
-      } else if (outcome._tag === "Answered" && reply !== undefined) {
-        const text = latin(reply)
-        const index = write.indices.find((at) => ledger.at(at)?.reply === text)
-        demand(
-          index !== undefined,
-          "the answer is the model's",
-          () => `${write.name} got ${outcome.reply._tag} at ${outcome.reply.revision}, not by entry ${write.indices}`
-        )
-        answers.index = Math.max(answers.index, index)
-        answers.revision = Math.max(answers.revision, ledger.at(index)?.revision ?? 0)
-        answers.acknowledged += 1
-        probes.hit("a write was acknowledged")
-        const { reply: said } = outcome
-        if (said._tag === "TransactionReply" && !said.succeeded) probes.hit("a transaction's compares failed")
-      }
-      done(outcome)
+    this.attemptAll([write], ([outcome]) => done(outcome as Outcome))
+  }
+
+  /** Sends writes in one call, and holds each answer against the ledger. */
+  private attemptAll(writes: ReadonlyArray<Write>, done: (outcomes: ReadonlyArray<Outcome>) => void): void {
+    for (const write of writes) write.possible += 1
+    this.link.sendAll(writes, (answers) => {
+      done(answers.map(([outcome, reply], at) => {
+        this.hears(writes[at] as Write, outcome, reply)
+        return outcome
+      }))
     })
+  }
+
+  private hears(write: Write, outcome: Outcome, reply: Uint8Array | undefined): void {
+    const { answers, ledger, probes } = this.world
+    if (outcome._tag === "Refused") {
+      write.possible -= 1
+      answers.plausible(write)
+    } else if (outcome._tag === "Answered" && reply !== undefined) {
+      const text = latin(reply)
+      const index = write.indices.find((at) => ledger.at(at)?.reply === text)
+      demand(
+        index !== undefined,
+        "the answer is the model's",
+        () => `${write.name} got ${outcome.reply._tag} at ${outcome.reply.revision}, not by entry ${write.indices}`
+      )
+      answers.index = Math.max(answers.index, index)
+      answers.revision = Math.max(answers.revision, ledger.at(index)?.revision ?? 0)
+      answers.acknowledged += 1
+      probes.hit("a write was acknowledged")
+      const { reply: said } = outcome
+      if (said._tag === "TransactionReply" && !said.succeeded) probes.hit("a transaction's compares failed")
+    }
   }
 
   private read(): void {
@@ -281,3 +307,5 @@ export class Client {
     )
   }
 }
+
+const isExpired = (reply: CommandReply): boolean => reply._tag === "RefusedReply" && reply.reason === "session-expired"

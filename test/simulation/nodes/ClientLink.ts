@@ -15,6 +15,14 @@ export type Outcome =
   | { readonly _tag: "Refused" }
   | { readonly _tag: "Unknown" }
 
+/** The outcome of a command, and its reply when it has one. */
+export type Answer = readonly [outcome: Outcome, reply?: Uint8Array]
+
+export interface Named {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
 /** After this a client no longer waits. */
 const patienceMs = 700
 
@@ -28,32 +36,41 @@ export class ClientLink {
   }
 
   send(encoded: Uint8Array, name: string, done: (outcome: Outcome, reply?: Uint8Array) => void): void {
-    const { probes, trace } = this.world
+    this.sendAll([{ bytes: encoded, name }], ([answer]) => done(...answer as Answer))
+  }
+
+  /** Sends commands in one call. Each has its own outcome, and none may be left out. */
+  sendAll(commands: ReadonlyArray<Named>, done: (answers: ReadonlyArray<Answer>) => void): void {
     const node = this.target
     this.call<ReadonlyArray<Uint8Array | WriteError>>(
       node,
-      name,
-      (running) => running.node.propose([encoded]),
+      commands.map(({ name }) => name).join(", "),
+      (running) => running.node.propose(commands.map(({ bytes }) => bytes)),
       (results) => {
-        const result = results?.[0]
-        if (result === undefined) {
-          trace?.(`${name} at n${node.id}: no answer`)
-          return done({ _tag: "Unknown" })
-        }
-        if (result instanceof Uint8Array) {
-          const reply = decodeReply(result)
-          if (reply._tag === "Problem") throw new Error(`the reply to ${name}: ${reply.problem}`)
-          trace?.(`${name} at n${node.id}: ${reply._tag} at revision ${reply.revision}`)
-          return done({ _tag: "Answered", reply: reply as CommandReply }, result)
-        }
-        trace?.(`${name} at n${node.id}: ${result._tag}`)
-        this.follow(result)
-        const refused = result._tag === "NotLeader" || result._tag === "Overloaded"
-        if (refused) probes.hit("a write was refused")
-        if (result._tag === "Overloaded") probes.hit("a write was refused as overloaded")
-        done({ _tag: refused ? "Refused" : "Unknown" })
+        if (results !== undefined && results.length !== commands.length) throw new Error("a command has no result")
+        done(commands.map(({ name }, at) => this.outcomeOf(node, name, results?.[at])))
       }
     )
+  }
+
+  private outcomeOf(node: SimNode, name: string, result: Uint8Array | WriteError | undefined): Answer {
+    const { probes, trace } = this.world
+    if (result === undefined) {
+      trace?.(`${name} at n${node.id}: no answer`)
+      return [{ _tag: "Unknown" }]
+    }
+    if (result instanceof Uint8Array) {
+      const reply = decodeReply(result)
+      if (reply._tag === "Problem") throw new Error(`the reply to ${name}: ${reply.problem}`)
+      trace?.(`${name} at n${node.id}: ${reply._tag} at revision ${reply.revision}`)
+      return [{ _tag: "Answered", reply: reply as CommandReply }, result]
+    }
+    trace?.(`${name} at n${node.id}: ${result._tag}`)
+    this.follow(result)
+    const refused = result._tag === "NotLeader" || result._tag === "Overloaded"
+    if (refused) probes.hit("a write was refused")
+    if (result._tag === "Overloaded") probes.hit("a write was refused as overloaded")
+    return [{ _tag: refused ? "Refused" : "Unknown" }]
   }
 
   follow(error: WriteError | ReadError): void {

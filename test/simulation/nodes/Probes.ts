@@ -14,6 +14,7 @@ export const probes = {
   "a read was refused": 476.2,
   "a transaction's compares failed": 450,
   "a session's command was repeated": 413.7,
+  "commands of a session were sent together": 421.2,
   "a session's reply was replayed": 323.7,
   "a session ended": 350,
   "a write was refused": 491.2,
