@@ -16,15 +16,21 @@ const pathText = (path: ReadonlyArray<unknown>): string =>
     ""
   )
 
+const excess = "Expected no excess property"
+
 /** What the library says in its own words. */
 const plain: Readonly<Record<string, string>> = {
   "Missing key": "is missing",
-  "Expected no excess property": "is not known here; GET /v1/docs lists what is"
+  [excess]: "is not known here; GET /v1/docs lists what is"
 }
 
-/** What a schema has against something: the first of it, at its place. */
+/**
+ * What a schema has against something: the first of it, at its place. Where there are several forms, names that one of
+ * them does not know are most often those of another, in which something else is wrong.
+ */
 export const malformed = (error: Schema.SchemaError, whole: string): InvalidArgument => {
-  const [first] = issuesOf(error.issue).issues
+  const { issues } = issuesOf(error.issue)
+  const first = issues.find(({ message }) => message !== excess) ?? issues[0]
   const field = pathText(first?.path ?? [])
   const text = (first?.message ?? error.message).replace(/\s+/g, " ").slice(0, 300)
   return new InvalidArgument({ field: field === "" ? whole : field, problem: plain[text] ?? text })

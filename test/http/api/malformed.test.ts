@@ -65,7 +65,10 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     ["/v1/txn", json({ when: [] }), "when"],
     ["/v1/txn", json({ do: [{ op: "put", key: "a" }] }), /^do\[0\]/],
     ["/v1/txn", json({ do: [{ op: "put", key: "a", value: "\ud800" }] }), "do[0].value"],
-    ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "~", to: 1 }] }), /^if\[0\]/],
+    ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "~", to: 1 }] }), "if[0].is"],
+    ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "=", to: 2 ** 53 }] }), "if[0].to"],
+    ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "=", to: -1 }] }), "if[0].to"],
+    ["/v1/txn", json({ if: [{ key: "a", exist: true }] }), "if[0].exist"],
     ["/v1/txn", json({ encoding: "base64", do: [{ op: "get", key: "!" }] }), "do[0].key"]
   ],
   "leases.grant": [
