@@ -1,10 +1,10 @@
 /** What an operator runs when something is wrong: against a cluster of which a node is lost, with data that is secret. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, Fiber, FileSystem } from "effect"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { gunzipSync } from "node:zlib"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
@@ -139,6 +139,21 @@ const killedInTheMiddle = Effect.fnUntraced(function*(dir: string, args: Readonl
   return partial
 })
 
+/** Runs a backup into `dir` that gets no further than its middle, where `lose` happens, and holds how it fails. */
+const lostInTheMiddle = Effect.fnUntraced(function*(dir: string, args: ReadonlyArray<string>, lose: Effect.Effect<void>) {
+  const before = readdirSync(dir)
+  const running = yield* Effect.forkScoped(run(args))
+  // Its file is there before any node is asked.
+  const received = () =>
+    readdirSync(dir).some((name) => name.includes(".partial-") && statSync(`${dir}/${name}`).size > 500_000)
+  yield* eventually("a part of the backup", received)
+  yield* lose
+  const { code, err } = yield* Fiber.join(running)
+  assert.strictEqual(code, 1, err)
+  assert.match(err, /^flaredb: .* in the middle of the backup, which is not whole\. Take it again/m)
+  assert.deepStrictEqual(readdirSync(dir), before)
+})
+
 it.live(
   "backups on a schedule survive kill -9, are verified and drilled, and go back to a moment between two",
   () =>
@@ -150,7 +165,9 @@ it.live(
       const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const to = ["--endpoints", cluster.endpointList]
+      const half = yield* halfWay(cluster.node(1).endpoint.port, 2 * 1024 * 1024)
       const once = ["backups", "run", "--once", "--dir", dir, "--metrics-file", `${folder}/flaredb.prom`, ...to]
+      const onceHalf = once.map((word) => word === cluster.endpointList ? half : word)
       const named = Effect.map(files.readDirectory(dir), (all) => all.filter((name) => name.startsWith("test-")).sort())
       const state = yield* Effect.gen(function*() {
         const kv = yield* KeyValue
@@ -170,8 +187,9 @@ it.live(
         assert.strictEqual(unreported.code, 0, unreported.err)
         assert.match(unreported.err, /^flaredb: no metrics of the schedule: .* cannot be written/m)
 
-        const half = yield* halfWay(cluster.node(1).endpoint.port, 2 * 1024 * 1024)
-        const partial = yield* killedInTheMiddle(dir, once.map((word) => word === cluster.endpointList ? half : word))
+        yield* lostInTheMiddle(dir, onceHalf, cluster.node(1).pause)
+        yield* cluster.node(1).resume
+        const partial = yield* killedInTheMiddle(dir, onceHalf)
         assert.isTrue(existsSync(partial))
         assert.deepStrictEqual((yield* named).map((name) => `${dir}/${name}`), [base])
 
@@ -209,7 +227,7 @@ it.live(
       assert.strictEqual(yield* Effect.promise(() => ended), 0)
       assert.isFalse(existsSync(`${dir}/.flaredb-backups.lock`))
 
-      for (const node of cluster.nodes) yield* node.stop("SIGTERM")
+      yield* lostInTheMiddle(dir, onceHalf, Effect.asVoid(cluster.node(1).stop("SIGKILL")))
       const at = `${folder}/at.flaredb`
       const made = yield* run([
         "backups",
