@@ -140,19 +140,21 @@ const killedInTheMiddle = Effect.fnUntraced(function*(dir: string, args: Readonl
 })
 
 /** Runs a backup into `dir` that gets no further than its middle, where `lose` happens, and holds how it fails. */
-const lostInTheMiddle = Effect.fnUntraced(function*(dir: string, args: ReadonlyArray<string>, lose: Effect.Effect<void>) {
-  const before = readdirSync(dir)
-  const running = yield* Effect.forkScoped(run(args))
-  // Its file is there before any node is asked.
-  const received = () =>
-    readdirSync(dir).some((name) => name.includes(".partial-") && statSync(`${dir}/${name}`).size > 500_000)
-  yield* eventually("a part of the backup", received)
-  yield* lose
-  const { code, err } = yield* Fiber.join(running)
-  assert.strictEqual(code, 1, err)
-  assert.match(err, /^flaredb: .* in the middle of the backup, which is not whole\. Take it again/m)
-  assert.deepStrictEqual(readdirSync(dir), before)
-})
+const lostInTheMiddle = Effect.fnUntraced(
+  function*(dir: string, args: ReadonlyArray<string>, lose: Effect.Effect<void>) {
+    const before = readdirSync(dir)
+    const running = yield* Effect.forkScoped(run(args))
+    // Its file is there before any node is asked.
+    const received = () =>
+      readdirSync(dir).some((name) => name.includes(".partial-") && statSync(`${dir}/${name}`).size > 500_000)
+    yield* eventually("a part of the backup", received)
+    yield* lose
+    const { code, err } = yield* Fiber.join(running)
+    assert.strictEqual(code, 1, err)
+    assert.match(err, /^flaredb: .* in the middle of the backup, which is not whole\. Take it again/m)
+    assert.deepStrictEqual(readdirSync(dir), before)
+  }
+)
 
 it.live(
   "backups on a schedule survive kill -9, are verified and drilled, and go back to a moment between two",

@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url"
 import { formatDuration } from "../input/Duration.ts"
 import { LastWords } from "../output/LastWords.ts"
 import type { Told } from "./GuardLines.ts"
-import { readyMs } from "./Times.ts"
 
 /** The guard's program: beside the bundle, or among the sources. */
 const program = fileURLToPath(
@@ -24,10 +23,11 @@ export class Guard {
   /** Says how it ended, when it has without being told to. */
   readonly gone: Promise<string>
   private readonly words = new LastWords()
-  private watches = false
   private ending = false
+  /** Lines to it since it last said anything. */
+  private unanswered = 0
 
-  constructor(mark: string) {
+  constructor(mark: string, readyMs: number) {
     this.child = spawn(process.execPath, [program, mark], {
       cwd: "/",
       detached: true,
@@ -47,36 +47,38 @@ export class Guard {
         (code, signal) => end(code === null ? `ended with ${signal}` : `ended with exit code ${code}`)
       )
     })
-    this.ready = this.firstWord()
+    this.child.stdout?.on("data", () => this.unanswered = 0)
+    this.ready = this.firstWord(readyMs)
   }
 
-  tell(told: Told): void {
+  /**
+   * Tells it something, and answers how many lines before have no answer: lines and not time, since the time that
+   * passes while this process itself is stopped, or has no processor, is no silence of the guard.
+   */
+  tell(told: Told): number {
     this.child.stdin?.write(`${JSON.stringify(told)}\n`)
+    return this.unanswered++
   }
 
   /** The command and all that came of it have ended, may go on, or was never started. */
   end(): void {
     this.ending = true
-    if (this.watches) this.tell({ done: true })
-    // It may be stopped or stuck, and has nothing to watch.
-    else this.child.kill("SIGKILL")
-    this.child.stdin?.end()
+    // Before the end of the pipe, by which it would know that its supervisor is gone. It may be stopped or stuck.
+    this.child.kill("SIGKILL")
+    this.child.stdin?.destroy()
     this.child.stdout?.destroy()
     this.child.stderr?.destroy()
     this.child.unref()
   }
 
-  private firstWord(): Promise<string | undefined> {
+  private firstWord(readyMs: number): Promise<string | undefined> {
     return new Promise((resolve) => {
       const late = setTimeout(() => resolve(`said nothing for ${formatDuration(readyMs)}`), readyMs)
       const end = (problem: string | undefined) => {
         clearTimeout(late)
         resolve(problem)
       }
-      this.child.stdout?.once("data", () => {
-        this.watches = true
-        end(undefined)
-      })
+      this.child.stdout?.once("data", () => end(undefined))
       void this.gone.then(end)
     })
   }

@@ -9,7 +9,6 @@ export type Told =
   | { readonly root: Root }
   /** All processes have to be gone by this time of {@link machineMs}. */
   | { readonly killAt: number }
-  | { readonly done: true }
 
-/** What the guard says once it watches. */
-export const readyLine = "READY"
+/** What the guard says once it watches, and to each line. */
+export const watchingLine = "WATCHING"

@@ -12,7 +12,8 @@ import { exitCodes } from "../output/Failure.ts"
 import { Guard } from "./Guard.ts"
 import { machineMs } from "./GuardLines.ts"
 import { endAll, inForeground, rootOf, signalAll } from "./ProcessTree.ts"
-import { killAtMs, stopMs, tellAtMs } from "./Times.ts"
+import type { LockTimes } from "./Times.ts"
+import { killAtMs, lockTimes, lookMs, tellAtMs } from "./Times.ts"
 
 /** Names the run in the environment of the command and of whatever it starts. Runs within runs are joined by colons. */
 const markVariable = "FLAREDB_LOCK_RUN"
@@ -24,6 +25,8 @@ export interface LockedCommandOptions {
   readonly ttlMs: number
   /** Milliseconds for which the lock is certainly held. */
   readonly remainingMs: () => number
+  /** Other times than those that users have. */
+  readonly times?: LockTimes | undefined
 }
 
 /** How a command ended. */
@@ -61,6 +64,11 @@ const withoutGuard = (program: string, why: string): Ended => ({
   problem: `${program} was not started: its guard process ${why}`
 })
 
+/** Why a command that has begun has to end: what becomes of its guard, or of the lock. */
+const silent = (ms: number): string => `its guard process said nothing for ${formatDuration(ms)}`
+const notHeld = (leftMs: number, ttlMs: number): string =>
+  leftMs > 0 ? `no keep-alive of the lock was answered for ${formatDuration(ttlMs - leftMs)}` : "the lock was lost"
+
 /** Starts a program, or says why it cannot be started. */
 const start = (program: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<ChildProcess | Ended> =>
   new Promise((resolve) => {
@@ -74,16 +82,18 @@ const start = (program: string, args: ReadonlyArray<string>, env: NodeJS.Process
   })
 
 /** Runs the command to its end. */
-export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedCommandOptions): Promise<Ended> => {
+export const run = async (
+  { args, env, program, remainingMs, times: { readyMs, silentMs, stopMs } = lockTimes, ttlMs }: LockedCommandOptions
+): Promise<Ended> => {
   const run = randomUUID()
   const mark = process.env[markVariable] === undefined ? run : `${process.env[markVariable]}:${run}`
-  const guard = new Guard(run)
+  const guard = new Guard(run, readyMs)
   /** Tells the guard until when the command may run, and says how long the lock is held. */
-  const holdUntil = (): { readonly leftMs: number; readonly untilKillMs: number } => {
+  const holdUntil = () => {
     const leftMs = remainingMs()
     const untilKillMs = leftMs - killAtMs(ttlMs)
-    guard.tell({ killAt: machineMs() + untilKillMs })
-    return { leftMs, untilKillMs }
+    const unanswered = guard.tell({ killAt: machineMs() + untilKillMs })
+    return { leftMs, untilKillMs, isGuarded: unanswered * lookMs(ttlMs) < silentMs }
   }
   running += 1
   /** A signal that came before the command could get it. */
@@ -126,9 +136,10 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
       gone ??= endAll(root, run, () => killAt)
     }
     const stop = (problem: string, withinMs: number): void => {
-      if (stopped !== undefined) return
-      stopped = problem
-      end("SIGTERM", withinMs)
+      // The lock may be lost while a command that is not guarded any more has time to end.
+      if (stopped !== undefined) killAt = Math.min(killAt, performance.now() + withinMs)
+      else end("SIGTERM", withinMs)
+      stopped ??= problem
     }
     passOn = (signal) => {
       // The terminal has sent it to the command too, which may well go on: an editor, a shell.
@@ -138,15 +149,12 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
     if (early !== undefined) end(early, stopMs)
     void guard.gone.then((how) => stop(`its guard process ${how}`, stopMs))
     const look = (): void => {
-      const { leftMs, untilKillMs } = holdUntil()
-      if (leftMs > tellAtMs(ttlMs)) return
-      const problem = leftMs > 0
-        ? `no keep-alive of the lock was answered for ${formatDuration(ttlMs - leftMs)}`
-        : "the lock was lost"
-      stop(problem, untilKillMs)
+      const { isGuarded, leftMs, untilKillMs } = holdUntil()
+      if (!isGuarded) stop(silent(silentMs), stopMs)
+      if (leftMs <= tellAtMs(ttlMs)) stop(notHeld(leftMs, ttlMs), untilKillMs)
     }
     look()
-    const timer = setInterval(look, Math.min(250, ttlMs / 20))
+    const timer = setInterval(look, lookMs(ttlMs))
     const exitCode = await exited
     // What is left behind by a command that ended by itself may go on. What was to end has to be gone.
     await gone

@@ -4,11 +4,20 @@
  * when {@link killAtMs} is.
  */
 
-/** Milliseconds within which the guard watches, also on a busy machine. The command is started after that. */
-export const readyMs = 30_000
+/** Times that tests make shorter or longer. */
+export interface LockTimes {
+  /** Milliseconds within which the guard watches, also on a busy machine. The command is started after that. */
+  readonly readyMs: number
+  /** Milliseconds for which it may say nothing later: then it is stuck or stopped, and could not end the command. */
+  readonly silentMs: number
+  /** Milliseconds for the command to end by itself after a signal, while the lease is kept alive. */
+  readonly stopMs: number
+}
 
-/** Milliseconds for the command to end by itself after a signal, while the lease is kept alive. */
-export const stopMs = 5_000
+export const lockTimes: LockTimes = { readyMs: 30_000, silentMs: 30_000, stopMs: 5_000 }
+
+/** How often it is looked how much is left of a lease, in milliseconds. */
+export const lookMs = (ttlMs: number): number => Math.min(250, ttlMs / 20)
 
 /** Milliseconds left of a lease at which the command is asked to end. Two keep-alives had no answer by then. */
 export const tellAtMs = (ttlMs: number): number => ttlMs / 3
