@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { filesInFolder } from "../../client/CertificateFiles.ts"
 import type { NodeAddress } from "../../config/NodeAddress.ts"
 import { removeLeftovers } from "../../storage/backup/Leftovers.ts"
+import { errorText } from "../../ErrorText.ts"
 import { formatDuration } from "../input/Duration.ts"
 import type { IdentityFiles } from "../input/IdentityFlags.ts"
 import type { Failure } from "../output/Failure.ts"
@@ -41,7 +42,10 @@ const startCluster = Effect.fnUntraced(function*(tls: boolean) {
     files.makeTempDirectoryScoped({ prefix: `${folderPrefix}${process.pid}-` }),
     ({ message }) => failed(`no folder for the nodes' data can be created in ${tmpdir()} (TMPDIR): ${message}`)
   )
-  const ports = yield* Effect.tryPromise({ try: () => findPorts(9), catch: failureOf })
+  const ports = yield* Effect.tryPromise({
+    try: () => findPorts(9),
+    catch: (error) => failed(`no ports for the nodes can be found: ${errorText(error)}`)
+  })
   const nodes = [1, 2, 3].map((id): NodeAddress => {
     const [clientPort = 0, peerPort = 0, httpPort = 0] = ports.slice(3 * id - 3)
     return { id, host: "127.0.0.1", clientPort, peerPort, httpPort }

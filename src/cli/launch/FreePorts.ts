@@ -9,6 +9,7 @@ import { Effect } from "effect"
 import { createSocket } from "node:dgram"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
+import { errorCode } from "../../ErrorCode.ts"
 
 const host = "127.0.0.1"
 const first = 10_000
@@ -28,28 +29,42 @@ const end = (): number => {
   }
 }
 
-/** Held for as long as the process lives; a socket that nothing refers to would be closed. */
-const claims: Array<ReturnType<typeof createSocket>> = []
+type Claim = ReturnType<typeof createSocket>
 
-/** Takes the UDP port of the number; false where it is taken. */
-const claim = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
+/** Held for as long as the process lives; a socket that nothing refers to would be closed. */
+const claims: Array<Claim> = []
+
+/** A port in use is one of many. What else there is, such as no descriptor left, holds for the next one too. */
+const isTaken = (error: Error): boolean => errorCode(error) === "EADDRINUSE" || errorCode(error) === "EACCES"
+
+/** Takes the UDP port of the number, unless it is taken. */
+const claim = (port: number): Promise<Claim | undefined> =>
+  new Promise((resolve, reject) => {
     const socket = createSocket("udp4")
-    socket.once("error", () => socket.close(() => resolve(false)))
+    socket.once("error", (error) => socket.close(() => isTaken(error) ? resolve(undefined) : reject(error)))
     socket.bind({ port, address: host, exclusive: true }, () => {
       socket.unref()
-      claims.push(socket)
-      resolve(true)
+      resolve(socket)
     })
   })
 
 /** Whether a server can listen on the port. */
 const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
+  new Promise((resolve, reject) => {
     const server = createServer()
-    server.once("error", () => resolve(false))
+    server.once("error", (error) => isTaken(error) ? resolve(false) : reject(error))
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)))
   })
+
+/** Takes the port, unless anything has it. */
+const take = async (port: number): Promise<boolean> => {
+  const socket = await claim(port)
+  if (socket === undefined) return false
+  const free = await isFree(port)
+  if (free) claims.push(socket)
+  else socket.close()
+  return free
+}
 
 /** How far this process has looked. Processes begin in different places, so that they seldom meet. */
 let looked = Math.floor(Math.random() * (usualEnd - first))
@@ -61,7 +76,7 @@ export const findPorts = async (count: number): Promise<ReadonlyArray<number>> =
   for (let tried = 0; found.length < count; tried++) {
     if (tried === among) throw new Error(`fewer than ${count} ports from ${first} to ${first + among} are free`)
     const port = first + looked++ % among
-    if (await claim(port) && await isFree(port)) found.push(port)
+    if (await take(port)) found.push(port)
   }
   return found
 }

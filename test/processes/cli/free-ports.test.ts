@@ -4,10 +4,12 @@ import { execFile } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
+import { createServer } from "node:net"
 import { promisify } from "node:util"
 import { findPorts } from "../../../src/cli/launch/FreePorts.ts"
 
 const host = "127.0.0.1"
+const program = new URL("../../../src/cli/launch/FreePorts.ts", import.meta.url).href
 
 it("finds different ports below those that the system gives away", async () => {
   const all = [...await findPorts(5), ...await findPorts(5)]
@@ -30,7 +32,6 @@ it("leaves out a port that another process holds for a node that does not run", 
 })
 
 it("holds its ports until it ends, and no longer", async () => {
-  const program = new URL("../../../src/cli/launch/FreePorts.ts", import.meta.url).href
   const { stdout } = await promisify(execFile)(process.execPath, [
     "--input-type=module",
     "--eval",
@@ -47,4 +48,32 @@ it("holds its ports until it ends, and no longer", async () => {
   const [error] = await once(late, "error") as [NodeJS.ErrnoException]
   late.close()
   assert.strictEqual(error.code, "EADDRINUSE")
+})
+
+it("gives back what it held of a port on which something listens", async () => {
+  const server = createServer()
+  /** The port behind the last one that was found, which may belong to another test. */
+  const listenNext = async (): Promise<number> => {
+    const port = (await findPorts(1))[0] as number + 1
+    server.listen({ port, host, exclusive: true })
+    return await once(server, "listening").then(() => port, listenNext)
+  }
+  const port = await listenNext()
+  try {
+    assert.notStrictEqual((await findPorts(1))[0], port)
+    const socket = createSocket("udp4")
+    socket.bind({ port, address: host, exclusive: true })
+    await once(socket, "listening")
+    socket.close()
+  } finally {
+    server.close()
+  }
+})
+
+it("says what keeps it from looking, and not that all ports are taken", async () => {
+  const code = `import { findPorts } from ${JSON.stringify(program)};` +
+    "await findPorts(100).catch(({ message }) => console.log(message))"
+  const limited = `ulimit -n 64; exec '${process.execPath}' --input-type=module --eval '${code}'`
+  const { stdout } = await promisify(execFile)("sh", ["-c", limited])
+  assert.match(stdout, /EMFILE/)
 })

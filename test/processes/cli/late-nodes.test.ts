@@ -62,6 +62,7 @@ it.live(
       yield* clock.adjust(59_000)
       assert.isUndefined(running.pollUnsafe())
       yield* clock.adjust(1_000)
+      yield* eventually("it has ended", () => running.pollUnsafe() !== undefined)
       assert.match(
         (yield* Fiber.join(running) as Effect.Effect<Failure>).line,
         /^node [123] of the cluster that was started to be measured was not ready within 1m$/
