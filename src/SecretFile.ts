@@ -1,5 +1,6 @@
 /** Files with a secret in them, such as a token: only their owner may read them, and they are small. */
-import { readFile, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
+import { readSmallFile } from "./SmallFile.ts"
 
 /** Whether others than the owner of a file may do anything with it, by its mode. Windows has no such modes. */
 export const othersMayUse = (mode: number): boolean => process.platform !== "win32" && (mode & 0o077) !== 0
@@ -19,7 +20,7 @@ export const readSecret = async (
   const { mode, size } = await stat(file)
   if (othersMayUse(mode)) throw new Error(readableByOthers(file))
   if (size > maxBytes) throw new Error(tooLarge(size))
-  return readFile(file, "utf8")
+  return readSmallFile(file, maxBytes, (bytes) => new Error(tooLarge(bytes)))
 }
 
 /** The text of a file with a token, without the blanks around it. */

@@ -47,10 +47,12 @@ const leaves = new Set([
   "MetricSeries.ts",
   "Monotonic.ts",
   "PackageMissing.ts",
+  "PipeFile.ts",
   "Printable.ts",
   "RandomBytes.ts",
   "RepeatedName.ts",
   "SecretFile.ts",
+  "SmallFile.ts",
   "Version.ts",
   "WithoutUserInfo.ts",
   "config"

@@ -1,6 +1,7 @@
 /** What is advised fits what the system said: who may not read a file is not helped by room on the disk. */
 import { assert, describe, it } from "@effect/vitest"
 import { BackupIoError } from "../../src/storage/backup/BackupReader.ts"
+import { openError } from "../../src/storage/rocksdb/OpenFailure.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 
 const said: ReadonlyArray<readonly [cause: string, advice: RegExp]> = [
@@ -39,4 +40,30 @@ describe("an error of a backup's file", () => {
       assert.match(error.message, advice)
     })
   }
+})
+
+describe("why RocksDB cannot open a directory", () => {
+  const kindOf = (path: string, cause: string) => openError(path, new Error(cause))._tag
+
+  for (
+    const cause of [
+      "While appending to file: /srv/node-1/MANIFEST-000009: No space left on device",
+      "While open a file for appending: /srv/node-1/MANIFEST-000009: Too many open files",
+      "While open a file for random read: /srv/node-1/CURRENT: Permission denied"
+    ]
+  ) {
+    it(`is no damage when the system says it: ${cause}`, () =>
+      assert.strictEqual(kindOf("/srv/node-1", cause), "StorageIoError"))
+  }
+
+  it("is not read out of the path", () => {
+    const cause = "While pread: /srv/CURRENT/checksum/000012.sst: Input/output error"
+    assert.strictEqual(kindOf("/srv/CURRENT/checksum", cause), "StorageIoError")
+  })
+
+  it("is damage when a file is, or is not there", () => {
+    for (const cause of ["Corruption: block checksum mismatch", "/srv/node-1/000012.sst: No such file or directory"]) {
+      assert.strictEqual(kindOf("/srv/node-1", cause), "StorageCorruption")
+    }
+  })
 })

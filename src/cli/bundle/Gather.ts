@@ -3,11 +3,12 @@
  * line among the problems, and the bundle is made without it.
  */
 import { Effect } from "effect"
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs"
 import { availableParallelism, loadavg, release, totalmem, uptime } from "node:os"
 import { basename, join } from "node:path"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { errorText } from "../../ErrorText.ts"
+import { withoutWaiting } from "../../SmallFile.ts"
 import { version } from "../../Version.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
 import { httpAddress } from "../input/NodesFlags.ts"
@@ -113,9 +114,11 @@ const listing = (folder: string): string => {
 
 /** The end of a file, from the first whole line on. */
 const tail = (path: string): string => {
-  const file = openSync(path, "r")
+  const file = openSync(path, constants.O_RDONLY | withoutWaiting)
   try {
-    const { size } = fstatSync(file)
+    const found = fstatSync(file)
+    if (!found.isFile()) throw new Error("it is no regular file, of which the end could be read")
+    const { size } = found
     const buffer = Buffer.alloc(Math.min(size, logTailBytes))
     const read = readSync(file, buffer, 0, buffer.byteLength, size - buffer.byteLength)
     const text = buffer.toString("utf8", 0, read)

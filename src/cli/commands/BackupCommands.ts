@@ -32,6 +32,7 @@ const standardOutput = (file: string): Effect.Effect<BackupSink | undefined, Fai
   }
   return Effect.succeed({
     // A reader that has gone, or a full disk, ends the process: `StandardOutput.ts` says why.
+    waits: true,
     write: (piece) => new Promise<void>((resolve) => process.stdout.write(piece, () => resolve())),
     sync: () => Promise.resolve()
   })

@@ -46,8 +46,13 @@ export const replay = Command.make("replay", {
     const replayed = new Replay()
     let unread: string | undefined
     let difference: Difference | undefined
+    const notRead = (error: PlatformError.PlatformError) =>
+      failed(`the trace ${file} cannot be read: ${reasonOf(error)}`)
+    const { type } = yield* Effect.mapError(files.stat(file), notRead)
+    // A pipe that nothing comes from would hold a thread, for which a process waits at its end.
+    if (type === "FIFO") return yield* failed(`the trace ${file} cannot be read: it is a pipe; save it to a file`)
     yield* files.stream(file).pipe(
-      Stream.mapError((error) => failed(`the trace ${file} cannot be read: ${reasonOf(error)}`)),
+      Stream.mapError(notRead),
       Stream.tap(boundedLines(file)),
       Stream.decodeText(),
       Stream.splitLines,

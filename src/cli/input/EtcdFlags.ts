@@ -1,8 +1,9 @@
 /** Where etcd is, and what it is shown: the flags of a command that reads it. */
 import { Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
-import { readFileSync, statSync } from "node:fs"
+import { stat } from "node:fs/promises"
 import { othersMayUse, readableByOthers } from "../../SecretFile.ts"
+import { readSmallFile } from "../../SmallFile.ts"
 import { unreadText } from "../../ErrorText.ts"
 import type { EtcdOptions, EtcdTls } from "../import/EtcdCalls.ts"
 import { withoutUserInfo } from "../../WithoutUserInfo.ts"
@@ -42,12 +43,13 @@ const fileOf = (
   Option.match(path, {
     onNone: () => Effect.succeed(undefined),
     onSome: (name) =>
-      Effect.try({
-        try: () => {
-          const { mode, size } = statSync(name)
-          if (size > maxFileBytes) throw new Error(`it has ${size} bytes`)
+      Effect.tryPromise({
+        try: async () => {
+          const tooLarge = (bytes: number) => new Error(`it has ${bytes} bytes`)
+          const { mode, size } = await stat(name)
+          if (size > maxFileBytes) throw tooLarge(size)
           if (secret && othersMayUse(mode)) throw new Error(readableByOthers(name))
-          return readFileSync(name, "utf8")
+          return await readSmallFile(name, maxFileBytes, tooLarge)
         },
         catch: (error) => wrongUsage(`--${flag} ${name}: ${unreadText(error)}`)
       })

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
 import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
+import { openPipe, writePipe } from "../../PipeFile.ts"
 import { folderMissing, partialPath, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
@@ -46,13 +47,13 @@ const writeAll = (file: number, bytes: Uint8Array): void => {
   for (let offset = 0; offset < bytes.byteLength;) offset += writeSync(file, bytes, offset)
 }
 
-const write = (path: string, bytes: Uint8Array, sync: boolean): void => {
+const write = (path: string, bytes: Uint8Array): void => {
   // A process of this id that was killed may have left its temporary file: in a container ids are the same each time.
-  if (sync) rmSync(path, { force: true })
-  const file = openSync(path, sync ? "wx" : "w", 0o600)
+  rmSync(path, { force: true })
+  const file = openSync(path, "wx", 0o600)
   try {
     writeAll(file, bytes)
-    if (sync) fsyncSync(file)
+    fsyncSync(file)
   } finally {
     closeSync(file)
   }
@@ -68,12 +69,25 @@ export const writeOutputFile = (
   force: boolean,
   advice?: string
 ): Effect.Effect<void, Failure> =>
+  Effect.flatMap(
+    Effect.try({ try: () => kindOf(path), catch: (error) => notWritten(path, error) }),
+    (kind) => kind === "other" ? writeStraight(path, bytes) : writeNamed(path, bytes, force, advice)
+  )
+
+/** Into a device, or a pipe once it has a reader. */
+const writeStraight = (path: string, bytes: Uint8Array): Effect.Effect<void, Failure> =>
+  Effect.acquireUseRelease(
+    Effect.interruptible(openPipe(path)),
+    (file) => Effect.tryPromise({ try: () => writePipe(file, bytes), catch: (error) => error }),
+    (file) => Effect.promise(() => file.close().catch(() => undefined))
+  ).pipe(Effect.mapError((error) => notWritten(path, error)))
+
+const writeNamed = (path: string, bytes: Uint8Array, force: boolean, advice?: string): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
-      if (kindOf(path) === "other") return write(path, bytes, false)
       const temporary = partialPath(path)
       try {
-        write(temporary, bytes, true)
+        write(temporary, bytes)
         if (force) {
           renameSync(temporary, path)
         } else {

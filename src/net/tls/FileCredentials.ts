@@ -5,9 +5,10 @@
  */
 import { Clock, Effect, Metric } from "effect"
 import type { Context, Scope } from "effect"
-import { readFile, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
 import { unreadAdvice, unreadText } from "../../ErrorText.ts"
 import { seriesOf } from "../../MetricSeries.ts"
+import { readSmallFile } from "../../SmallFile.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import { describeName } from "./CertificateCheck.ts"
 import type { Credentials, KeyMaterial } from "./Credentials.ts"
@@ -62,20 +63,23 @@ const systemError = (file: string, error: unknown): CredentialsError =>
   })
 
 const onDisk = <A>(file: string, work: () => Promise<A>): Effect.Effect<A, CredentialsError> =>
-  Effect.tryPromise({ try: work, catch: (error) => systemError(file, error) })
+  Effect.tryPromise({
+    try: work,
+    catch: (error) => error instanceof CredentialsError ? error : systemError(file, error)
+  })
 
 const statOf = (file: string) => onDisk(file, () => stat(file))
 
 const readText = Effect.fnUntraced(function*(file: string) {
-  const { size } = yield* statOf(file)
-  if (size > maxFileBytes) {
-    return yield* new CredentialsError({
+  const tooLarge = (bytes: number) =>
+    new CredentialsError({
       file,
-      problem: `it has ${size} bytes, over ${maxFileBytes}`,
+      problem: `it has ${bytes} bytes, over ${maxFileBytes}`,
       advice: "name a file of certificates or a key in PEM form"
     })
-  }
-  return yield* onDisk(file, () => readFile(file, "utf8"))
+  const { size } = yield* statOf(file)
+  if (size > maxFileBytes) return yield* tooLarge(size)
+  return yield* onDisk(file, () => readSmallFile(file, maxFileBytes, tooLarge))
 })
 
 /**

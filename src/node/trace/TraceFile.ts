@@ -36,7 +36,10 @@ class TraceFile {
     this.path = path
     // A node that starts again goes on in the same file. No other user may read the commands.
     this.file = openSync(path, "a+", 0o600)
-    this.bytes = fstatSync(this.file).size
+    const found = fstatSync(this.file)
+    // The loop of the node writes it, and would wait for whatever reads it.
+    if (found.isFIFO()) throw new Error("it is a pipe, whose reader could hold up the node")
+    this.bytes = found.size
     // A node that was killed may have left a part of a line.
     if (!endsWithLine(this.file, this.bytes)) writeSync(this.file, "\n")
     this.onFull = onFull

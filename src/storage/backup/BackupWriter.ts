@@ -7,12 +7,12 @@ import { Clock, Data, Effect, Stream } from "effect"
 import { existsSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { link, open, rename, rm, stat } from "node:fs/promises"
-import { constants } from "node:fs"
 import { basename, dirname } from "node:path"
 import { isatty } from "node:tty"
 import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
+import { openPipe, writePipe } from "../../PipeFile.ts"
 import { folderMissing, partialPath, partialPrefix, syncFolderAsync } from "../Folder.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
@@ -32,10 +32,12 @@ export interface WriteBackupOptions {
   readonly onProgress?: (bytes: number, ofBytes: number) => Effect.Effect<void>
 }
 
+const begun = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, BackupIoError> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
+
+/** Of a file, which is closed only when nothing is at work on it any more. */
 const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, BackupIoError> =>
-  Effect.uninterruptible(
-    Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
-  )
+  Effect.uninterruptible(begun(operation, path, run))
 
 /** Gives the finished file its name. Without `force` another file is never replaced, even one that came meanwhile. */
 const publish = (
@@ -56,19 +58,26 @@ const syncDirectory = (path: string): Effect.Effect<void, BackupIoError> =>
 
 /** Where the bytes of a backup go. */
 export interface BackupSink {
+  /** Whether a write may wait for another process, and is given up when this one is to end. */
+  readonly waits?: boolean
   readonly write: (chunk: Uint8Array) => Promise<void>
   /** Makes durable what was written, where there is such a thing. */
   readonly sync: () => Promise<void>
 }
 
-const sinkOf = (file: FileHandle, regular: boolean): BackupSink => ({
+const sinkOf = (file: FileHandle): BackupSink => ({
   write: async (chunk) => {
     for (let offset = 0; offset < chunk.byteLength;) {
-      // A position of its own is nothing that a pipe has.
       offset += (await file.write(chunk, offset, chunk.byteLength - offset, null)).bytesWritten
     }
   },
-  sync: () => regular ? file.sync() : Promise.resolve()
+  sync: () => file.sync()
+})
+
+const pipeSinkOf = (file: FileHandle): BackupSink => ({
+  waits: true,
+  write: (chunk) => writePipe(file, chunk),
+  sync: () => Promise.resolve()
 })
 
 /** Whether there is something other than a file under a name. */
@@ -89,13 +98,17 @@ const withFolder = (path: string, error: unknown): unknown =>
 /** Writes to a pipe or a device, which has to be there and keeps its name. */
 const writeStraight = <E>(path: string, bytes: Stream.Stream<Uint8Array, E>, options: WriteBackupOptions) =>
   Effect.acquireUseRelease(
-    attempt("open", path, async () => {
-      const file = await open(path, constants.O_WRONLY)
-      if (!isatty(file.fd)) return file
-      await file.close()
-      throw new Error("it is a terminal")
-    }),
-    (file) => writeBackupTo(sinkOf(file, false), path, bytes, options),
+    Effect.interruptible(openPipe(path)).pipe(
+      Effect.mapError((cause) => new BackupIoError({ operation: "open", path, cause })),
+      Effect.tap((file) =>
+        attempt("open", path, async () => {
+          if (!isatty(file.fd)) return
+          await file.close()
+          throw new Error("it is a terminal")
+        })
+      )
+    ),
+    (file) => writeBackupTo(pipeSinkOf(file), path, bytes, options),
     (file) => Effect.promise(() => file.close().catch(() => undefined))
   )
 
@@ -117,7 +130,7 @@ export const writeBackup = <E>(
       }))
     const filled = Effect.acquireUseRelease(
       created,
-      (file) => writeBackupTo(sinkOf(file, true), temporary, bytes, options),
+      (file) => writeBackupTo(sinkOf(file), temporary, bytes, options),
       (file) => Effect.promise(() => file.close().catch(() => undefined))
     )
     return filled.pipe(
@@ -146,7 +159,7 @@ export const writeBackupTo = Effect.fnUntraced(function*<E>(
     Effect.gen(function*() {
       const parts = decoder.take(chunk)
       if (parts instanceof CodecError) return yield* corrupt(parts)
-      yield* attempt("write", path, () => sink.write(chunk))
+      yield* (sink.waits === true ? begun : attempt)("write", path, () => sink.write(chunk))
       written += chunk.byteLength
       if (onProgress !== undefined) yield* onProgress(written, decoder.header?.estimatedBytes ?? 0)
     }))

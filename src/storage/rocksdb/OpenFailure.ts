@@ -7,7 +7,7 @@ import { unusableFile } from "../DirectoryFiles.ts"
 import { floorFile } from "../DurableFloor.ts"
 import { removedLock } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
-import { DataDirRefused, StorageCorruption, StorageIoError } from "../StorageError.ts"
+import { DataDirRefused, remedyFor, StorageCorruption, StorageIoError } from "../StorageError.ts"
 import { unreadableManifest } from "./ManifestKinds.ts"
 import * as NativeModule from "./NativeModule.ts"
 import { families } from "./Operation.ts"
@@ -22,7 +22,9 @@ const unreadable = (path: string, detail: string): StorageCorruption =>
 /** What RocksDB says when it cannot open, as the error that tells what to do. */
 export const openError = (path: string, cause: unknown): OpenError => {
   const message = errorText(cause)
-  if (/lock file|lock hold/i.test(message)) {
+  // A name in the path may be any word.
+  const said = message.replaceAll(path, "")
+  if (/lock file|lock hold/i.test(said)) {
     return new DataDirRefused({
       path,
       reason: "locked",
@@ -31,7 +33,7 @@ export const openError = (path: string, cause: unknown): OpenError => {
       hint: "Another FlareDB process runs on this directory; stop it, or start this node with its own --data-dir."
     })
   }
-  if (/is not a directory|Not a directory/i.test(message)) {
+  if (/is not a directory|Not a directory/i.test(said)) {
     return new DataDirRefused({
       path,
       reason: "not-a-directory",
@@ -40,7 +42,9 @@ export const openError = (path: string, cause: unknown): OpenError => {
       hint: "Give another --data-dir, or move the file away."
     })
   }
-  if (/Column famil/i.test(message)) {
+  // A full disk damages no manifest, though it is named.
+  if (remedyFor(said, "") !== undefined) return new StorageIoError({ operation: "open", path, cause })
+  if (/Column famil/i.test(said)) {
     // Another program's database has no durable floor; ours has one from its first seconds on.
     if (existsSync(join(path, floorFile))) return unreadable(path, message)
     return new DataDirRefused({
@@ -51,7 +55,7 @@ export const openError = (path: string, cause: unknown): OpenError => {
       hint: "This is another program's database; give another --data-dir."
     })
   }
-  if (/corrupt|checksum|mismatch|CURRENT|MANIFEST|No such file|ahead of WALs|Footer/i.test(message)) {
+  if (/corrupt|checksum|mismatch|CURRENT|MANIFEST|No such file|ahead of WALs|Footer/i.test(said)) {
     return unreadable(path, message)
   }
   return new StorageIoError({ operation: "open", path, cause })
