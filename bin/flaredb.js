@@ -51,11 +51,15 @@ const restart = (node) => {
 if (process.env[parentPipeVariable] !== undefined) {
   // Its own children have other parents.
   delete process.env[parentPipeVariable]
-  const pipe = new Socket({ fd: parentPipe })
-  pipe.on("error", () => undefined)
-  pipe.once("close", () => process.kill(process.pid, "SIGTERM"))
-  pipe.resume()
-  pipe.unref()
+  try {
+    const pipe = new Socket({ fd: parentPipe })
+    pipe.on("error", () => undefined)
+    pipe.once("close", () => process.kill(process.pid, "SIGTERM"))
+    pipe.resume()
+    pipe.unref()
+  } catch {
+    // Somebody else has set the variable, and there is no pipe.
+  }
 }
 
 // Only nodes need the settings; the other verbs start faster without them.

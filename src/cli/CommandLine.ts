@@ -15,7 +15,7 @@ const usageProblem = ({ message }: { readonly message: string }): string => {
   const words = suggested.split(" ").filter((word) => word.replace(/^-*/, "").length > 1)
   const line = problem.replace("Expected a string representing a finite number", "Expected: an integer") +
     (words.length === 0 ? "" : ` (did you mean ${words.join(" or ")}?)`)
-  const variable = /SchemaError\(Expected (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
+  const variable = /SchemaError\(Expected:? (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
   return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
 }
 

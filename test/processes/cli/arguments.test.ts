@@ -85,3 +85,8 @@ describe.runIf(process.platform === "linux")("an argument that is not UTF-8", ()
     assert.deepStrictEqual(other, { code: 0, err: "" })
   })
 })
+
+it("a variable of the launcher's own that something else has set ends no command", async () => {
+  const { code, err } = await run("--version", { FLAREDB_PARENT_PIPE: "true" }, "exec 3<package.json;")
+  assert.deepStrictEqual({ code, err }, { code: 0, err: "" })
+})

@@ -46,7 +46,9 @@ export const keys: WrongUsage = {
     [["get", "key"], /"a:b" is not an endpoint/, { FLAREDB_ENDPOINTS: "a:b" }],
     [["get", "key"], /FLAREDB_ENDPOINTS is set and empty/, { FLAREDB_ENDPOINTS: "" }],
     [["get", "--wizard"], /--wizard asks questions on a terminal/],
-    [["get", "key"], /FLAREDB_TIMEOUT_MS/, { FLAREDB_TIMEOUT_MS: "soon" }]
+    [["get", "key"], /^flaredb: the variable FLAREDB_TIMEOUT_MS is wrong: expected an integer; see/, {
+      FLAREDB_TIMEOUT_MS: "soon"
+    }]
   ],
   delete: [
     [["delete"], /Missing required argument: key/],

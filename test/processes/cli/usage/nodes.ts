@@ -11,7 +11,9 @@ export const nodes: WrongUsage = {
     [["start", "--node-id", "1", "--nodes", sameIds], /node id 2 is given twice/],
     [["start", "--node-id", "1", "--nodes", "1=127.0.0.1"], /"1=127\.0\.0\.1" is not ID=HOST:CLIENT:PEER:HTTP/],
     [["start", "--node-id", "1", "--log-format", "xml"], /"xml"/],
-    [["start"], /FLAREDB_NODE_ID/, { FLAREDB_NODE_ID: "first" }]
+    [["start"], /^flaredb: the variable FLAREDB_NODE_ID is wrong: expected an integer; see/, {
+      FLAREDB_NODE_ID: "first"
+    }]
   ],
   "cluster version": [
     [["cluster", "version", "now"], /"now"/],
@@ -86,7 +88,10 @@ export const nodes: WrongUsage = {
     [["config", "check"], /Missing required flag: --node-id/],
     [["config", "verify"], /"verify"/],
     [["config", "check", "--node-id", "1", "--heartbeat-ms", "0", "--cluster-id", "a b"], /clusterId: .*heartbeatMs: /],
-    [["config", "check"], /FLAREDB_UNSAFE_NO_FSYNC/, { FLAREDB_NODE_ID: "1", FLAREDB_UNSAFE_NO_FSYNC: "maybe" }],
+    [["config", "check"], /^flaredb: the variable FLAREDB_UNSAFE_NO_FSYNC is wrong: expected .*; see/, {
+      FLAREDB_NODE_ID: "1",
+      FLAREDB_UNSAFE_NO_FSYNC: "maybe"
+    }],
     [["config", "check"], /FLAREDB_MAX_WATCHERS is no setting/, { FLAREDB_NODE_ID: "1", FLAREDB_MAX_WATCHERS: "9" }]
   ],
   bench: [
