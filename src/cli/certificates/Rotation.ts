@@ -70,6 +70,11 @@ export interface Begun {
   readonly folders: ReadonlyArray<string>
 }
 
+const refuseOther = (file: string, cluster: string | undefined, asked: string | undefined) =>
+  asked === undefined || cluster === undefined || cluster === asked
+    ? Effect.void
+    : refuse(`${file} is the authority of cluster ${cluster}, not ${asked}`)
+
 /** Step 1. `cluster` is needed only where the old authority does not say it. */
 export const begin = Effect.fnUntraced(function*(
   folder: string,
@@ -79,6 +84,7 @@ export const begin = Effect.fnUntraced(function*(
   const file = Folder.caFile(folder)
   if (authorities.length > 1) {
     const { authority, isIssuing } = yield* readPair(folder)
+    yield* refuseOther(file, authority.cluster, options.cluster)
     if (isIssuing) {
       return yield* refuse(`${file} has two authorities and the new one issues already: go on with ${finish3}`)
     }
@@ -87,9 +93,7 @@ export const begin = Effect.fnUntraced(function*(
   const old = yield* Folder.readAuthority(folder)
   const cluster = old.cluster ?? options.cluster
   if (cluster === undefined) return yield* refuse(`${file} does not say of which cluster it is: give --cluster`)
-  if (options.cluster !== undefined && cluster !== options.cluster) {
-    return yield* refuse(`${file} is the authority of cluster ${cluster}, not ${options.cluster}`)
-  }
+  yield* refuseOther(file, cluster, options.cluster)
   const made = yield* Effect.fromResult(makeAuthority({ ...options, cluster })).pipe(
     Effect.mapError(({ field, problem }) => wrongUsage(`--${field}: ${problem}`))
   )

@@ -76,6 +76,8 @@ describe("the rotation of an authority", () => {
       write(one.authorities, authority.certificate)
       assert.match(yield* refusal(Rotation.reissue(folder, reissueOptions)), /does not have the new authority yet/)
 
+      const other = { ...beginOptions, cluster: "other" }
+      assert.match(yield* refusal(Rotation.begin(folder, other)), /is the authority of cluster prod, not other/)
       yield* Rotation.begin(folder, beginOptions)
       const shown = certificateIn(one.certificate)
       yield* Rotation.reissue(folder, reissueOptions)
