@@ -119,7 +119,7 @@ const ports = [
   "test/http/api/{access,conformance,documents,exact-requests,ids,keys,malformed,openapi,watch}.test.ts",
   "test/http/console/console-routes.test.ts",
   "test/http/{get-text,http-access,http-certificates,http-server,otlp-export,unread-answers}.test.ts",
-  "test/net/{direct-calls,frame-socket,listening,look-ups,wrong-port}.test.ts",
+  "test/net/{direct-calls,frame-socket,listening,look-ups,slow-answer,wrong-port}.test.ts",
   "test/net/tls/{certificate-matrix,intermediate-authorities,tls-port}.test.ts",
   "test/server/{audit,call-metrics,callers,gate,limits,lost-rights,spans,state-server,watch-over-tcp}.test.ts",
   "test/transport/{conformance,peer-clock,refusals}.test.ts",

@@ -94,6 +94,8 @@ export class ClientConnection {
     net.on("data", (chunk: Buffer) => {
       const other = isFirst ? otherProtocol(chunk) : undefined
       isFirst = false
+      // A large answer may take longer than silence may last: each part of it is a sign of life.
+      this.heardMs = this.nowMs()
       if (other !== undefined) return this.lose(openError("Unknown", other))
       const problem = this.reader.take(chunk)
       this.socket.receive(this.reader.frames())
@@ -216,7 +218,6 @@ export class ClientConnection {
         error: new RpcClientError({ reason: undecodable(cause) })
       })
     }
-    this.heardMs = this.nowMs()
     this.asked = false
     if (message._tag === "Pong") return undefined
     if (message._tag === "Defect") {
