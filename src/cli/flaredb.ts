@@ -8,7 +8,7 @@ import { exitCodes, failed, Failure } from "./output/Failure.ts"
 import { supervises } from "./lock/LockedCommand.ts"
 import * as Messages from "./output/Messages.ts"
 import { root } from "./Root.ts"
-import { endWithSuccess, watchStandardOutput } from "./output/StandardOutput.ts"
+import { endWithSuccess, hasEnded, watchStandardOutput } from "./output/StandardOutput.ts"
 
 // Whatever a command creates, a data directory or a backup, holds values: no other user may read it.
 process.umask(0o077)
@@ -41,6 +41,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     // They are for the command that runs under a lock, and it has a limit of its own.
     if (stopping || supervises()) return
+    if (hasEnded()) process.exit(interruptedCode)
     stopping = true
     setTimeout(() => {
       writeSync(2, `${Messages.errorText(failed(`not stopped ${stopMs} ms after ${signal}; ending now`))}\n`)

@@ -2,8 +2,9 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
-import { execFile, execFileSync } from "node:child_process"
-import { lstatSync, readdirSync } from "node:fs"
+import { execFile, execFileSync, spawn } from "node:child_process"
+import { constants, lstatSync, readdirSync } from "node:fs"
+import { open } from "node:fs/promises"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
@@ -56,6 +57,20 @@ it.live(
       const twice = yield* shell("flaredb restore /dev/stdin --dry-run < <(cat dash)", env, folder)
       assert.strictEqual(twice.code, 1)
       assert.match(twice.err, /it is no regular file, and a backup is read twice; save it to a file/)
+
+      // It has ended but for its output, of which its reader takes the first byte.
+      yield* run(["put", "large", "-"], { env, stdin: "x".repeat(500_000) })
+      const pipe = yield* Effect.promise(() => open(`${folder}/pipe`, constants.O_RDWR))
+      const child = spawn(process.execPath, [launcher, "get", "large"], {
+        env: { ...process.env, ...cleanEnv(env) },
+        stdio: ["ignore", pipe.fd, "ignore"]
+      })
+      const ended = new Promise<unknown>((resolve) => child.once("close", (code, signal) => resolve(code ?? signal)))
+      yield* Effect.promise(() => pipe.read(Buffer.alloc(1), 0, 1, null))
+      child.kill("SIGTERM")
+      // Eight seconds later it would kill itself.
+      assert.strictEqual(yield* Effect.promise(() => ended), 130)
+      yield* Effect.promise(() => pipe.close())
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )

@@ -19,6 +19,9 @@ const problemOf = (error: NodeJS.ErrnoException): string =>
 /** Whether the command has ended, and nothing it began is left. */
 let ended = false
 
+/** Whether there is nothing left to do but to wait for the reader of what was printed. */
+export const hasEnded = (): boolean => ended
+
 /** Ends the command like a signal does, so that it removes what it began: keys, files, processes. */
 const end = (exitCode: number): void => {
   process.exitCode = exitCode
