@@ -21,6 +21,7 @@ import { LayoutVersion } from "./LayoutVersion.ts"
 import { KnownActivities } from "./KnownActivities.ts"
 import type { EntityRow, RequestRow } from "./MessageRows.ts"
 import { rowOf } from "./MessageRows.ts"
+import { answeringTooLarge } from "./MessageSizes.ts"
 import { Replies } from "./Replies.ts"
 import { Requests } from "./Requests.ts"
 import type { RetentionOptions } from "./Retention.ts"
@@ -302,7 +303,7 @@ export const layer = (
         DueTime.DueTime,
         time
       )
-      const storage = yield* MessageStorage.makeEncoded(encoded)
+      const storage = answeringTooLarge(yield* MessageStorage.makeEncoded(encoded))
       return Context.make(
         MessageStorage.MessageStorage,
         MessageStorage.MessageStorage.of({

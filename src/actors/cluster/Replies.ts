@@ -15,6 +15,8 @@ import { RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import type { MessageRow } from "./MessageRows.ts"
 import { addressOf, finishedRows, rowOf } from "./MessageRows.ts"
+import type { MessageTooLarge } from "./MessageSizes.ts"
+import { checkSize } from "./MessageSizes.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
@@ -33,7 +35,14 @@ interface Owned {
   readonly fence: ReadonlyArray<Compare>
 }
 
-type ExitFailure = ReadFailure | WriteFailure | UnknownRow | Contended | ShardLockLost | RequestFinished
+type ExitFailure =
+  | ReadFailure
+  | WriteFailure
+  | UnknownRow
+  | Contended
+  | ShardLockLost
+  | RequestFinished
+  | MessageTooLarge
 
 /** Requests with chunks that are remembered before those of lost shards are looked for. */
 const chunkedAtEase = 1_024
@@ -91,6 +100,7 @@ export class Replies {
       return owned.row.exit === reply.id ? undefined : yield* new RequestFinished({ id })
     }
     const { envelope, text } = finishedRows(owned.row.text, reply, this.retention.hourFor(type))
+    yield* checkSize("reply", id, owned.row.text, [text])
     const stored = yield* carryOut(this.store, {
       if: [Compare.exists(waits), ...fence],
       do: [
@@ -131,6 +141,7 @@ export class Replies {
     if (fence instanceof ShardLockLost) return yield* fence
     const message = this.keys.request(id)
     const { envelope, text } = finishedRows(request, reply, this.retention.hourFor(type))
+    yield* checkSize("reply", id, request, [text])
     const stored = yield* carryOut(this.store, {
       if: [Compare.missing(message), Compare.missing(entityKey), ...fence],
       do: [
@@ -167,14 +178,16 @@ export class Replies {
     yield* this.unsaved.save(id)
     const owned = yield* this.owned(id)
     if (owned === undefined) return
-    const { fence, lock, shard } = owned
+    const { fence, lock, row, shard } = owned
     const waits = this.keys.part(shard, id, "r")
     const key = this.keys.chunk(id, reply.id)
+    const text = JSON.stringify(reply)
+    if ("text" in row) yield* checkSize("chunk", id, row.text, [text])
     this.remember(id, shard)
     const stored = yield* carryOut(this.store, {
       if: [Compare.exists(waits), Compare.missing(key), ...fence],
       do: [
-        Op.put(key, JSON.stringify(reply)),
+        Op.put(key, text),
         Op.put(this.keys.hasChunks(id), ""),
         Op.put(this.keys.part(shard, id, "u"), reply.id)
       ]

@@ -15,6 +15,7 @@ import type { KnownActivities } from "./KnownActivities.ts"
 import { isActivity } from "./KnownActivities.ts"
 import type { EntityRow, NewRequest, PendingRow, PrimaryKeyRow } from "./MessageRows.ts"
 import { requestRows, returnedRow, rowOf, shardOf } from "./MessageRows.ts"
+import { checkSize } from "./MessageSizes.ts"
 import type { Replies } from "./Replies.ts"
 import { removalOf } from "./Retention.ts"
 import { repeatable } from "./Failures.ts"
@@ -87,6 +88,7 @@ export class Requests {
       : { id, shard, primaryKey }
     const keyRow: PrimaryKeyRow = { id }
     const { envelope, text } = requestRows(request)
+    yield* checkSize("request", id, text, [text, envelope])
     const asks = isActivity(request.envelope)
     const fence = asks ? this.shards.fence(this.keys, shard) : []
     if (fence instanceof ShardLockLost) return yield* fence

@@ -4,6 +4,7 @@ export { Contended, IdTaken, NoMachineId, RequestFinished, ShardLockLost, Unknow
 export { HeldShards } from "./HeldShards.ts"
 export type { MessageStorageOptions } from "./MessageStorage.ts"
 export { layer as layerMessageStorage, makeEncoded as makeEncodedMessageStorage } from "./MessageStorage.ts"
+export { MessageTooLarge } from "./MessageSizes.ts"
 export { MessageWork } from "./MessageWork.ts"
 export type { RetentionOptions } from "./Retention.ts"
 export { addToTransaction, NoTransaction, TransactionConflict } from "./StorageTransaction.ts"
