@@ -137,7 +137,7 @@ it.live("what waits, who has it, and what is done about it", () =>
       ])
       assert.strictEqual(
         yield* printed("interrupt", "message", "1000"),
-        "message 1000 is interrupted as soon as its runner reads it\n"
+        "message 1000 is interrupted as soon as it is due and its runner reads it\n"
       )
       const first = yield* flaredb("messages", "Ghost", "g", "--limit", "1")
       assert.deepStrictEqual(words(first.out)[1]?.slice(-1), ["yes"])

@@ -32,9 +32,14 @@ export class Waiting {
     this.id = id
   }
 
-  /** Whether it, its acknowledgement and its interrupt may be read: no chunk waits to be acknowledged. */
-  get isReadable(): boolean {
-    return this.parts.has("r") && !this.parts.has("u")
+  /**
+   * Whether it, its acknowledgement and its interrupt may be read: it is due, and no chunk waits to be acknowledged. An
+   * interrupt that is read before its request interrupts nothing, and Effect forgets it.
+   */
+  isReadable(due: number): boolean {
+    if (!this.parts.has("r") || this.parts.has("u")) return false
+    const request = this.items.get("r")
+    return request === undefined || request.deliverAt <= due
   }
 }
 
@@ -287,7 +292,7 @@ export class WaitingItems {
     for (; at < this.items.length && taken.length < limit; at++) {
       const item = this.items[at] as Item
       if (!this.isCurrent(item)) continue
-      if (item.deliverAt <= due && item.waiting.isReadable && wanted(item)) {
+      if (item.waiting.isReadable(due) && wanted(item)) {
         taken.push(item)
         this.claims.set(item, now)
       } else this.items[kept++] = item

@@ -24,7 +24,7 @@ const interruptMessage = Command.make("message", {
     yield* withChanges(flags, (overview) => overview.interruptMessage(flags.id))
     yield* flags.json
       ? Output.json({ message: flags.id, interrupted: true })
-      : Output.line(`message ${flags.id} is interrupted as soon as its runner reads it`)
+      : Output.line(`message ${flags.id} is interrupted as soon as it is due and its runner reads it`)
   })).pipe(
     Command.withDescription(
       "Have a message interrupted that waits or is being handled. A delayed one ends when it is due. It does nothing " +
