@@ -167,8 +167,9 @@ const beside = <Options extends ActorsOptions, E>(
  *
  * **Gotchas**
  *
- * All runners and callers have to agree on `SHARDS_PER_GROUP`, the prefix and the transport. Their sockets are not
- * encrypted: keep those ports within a private network.
+ * All runners and callers have to agree on `SHARDS_PER_GROUP`, the prefix and the transport. A runner with another
+ * number of shards than those that are there logs `OtherShardCount` and runs nothing, and a caller's requests fail with
+ * it. Their sockets are not encrypted: keep those ports within a private network.
  */
 export const layer = (
   options: ActorsOptions

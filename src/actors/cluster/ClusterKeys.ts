@@ -6,6 +6,8 @@
  * R/<address>      a runner
  * I/<machine>      the machine id's address, 0000 to 1023
  *
+ * N                number of shards of each group, see `ShardCount.ts`
+ *
  * M/<id>           message: its shard while it waits, and then its request and exit. Its create revision is its place
  *                  in the queue.
  * E/<id>           large envelope of a request, or the envelope of one whose exit is large
@@ -248,6 +250,10 @@ export class ClusterKeys {
 
   get runners(): string {
     return `${this.root}R/`
+  }
+
+  get shardCount(): string {
+    return `${this.root}N`
   }
 
   runner(address: string): string {

@@ -73,7 +73,7 @@ export const answeringTooLarge = (storage: Service): Service => {
     defect: MessageTooLarge
   ): Effect.Effect<void, ClusterError.PersistenceError | ClusterError.MalformedMessage> =>
     Effect.andThen(
-      Effect.logError("a reply cannot be stored, and its caller gets the reason as a defect", defect),
+      Effect.logError(`a reply cannot be stored, and its caller gets the reason as a defect: ${defect.message}`),
       storage.saveReply(Reply.ReplyWithContext.fromDefect({ id, requestId, defect }))
     )
   const refused = (reply: AnyReply, defect: MessageTooLarge) =>

@@ -3,7 +3,7 @@
  * of requests is in `Requests.ts`, replies are in `Replies.ts`, and what waits is in `ShardQueues.ts`.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import { Envelope, MessageStorage, Snowflake } from "effect/cluster"
+import { Envelope, MessageStorage, ShardingConfig, Snowflake } from "effect/cluster"
 import type { EntityAddress, Reply } from "effect/cluster"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
@@ -26,6 +26,7 @@ import { Replies } from "./Replies.ts"
 import { Requests } from "./Requests.ts"
 import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
+import { ShardCount } from "./ShardCount.ts"
 import type { Reading } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
@@ -275,6 +276,23 @@ export const makeEncoded = Effect.fnUntraced(function*(
   return { encoded, requestIdForPrimaryKey, retention, work: MessageWork.of({ next: queues.next }) }
 })
 
+/** Saves requests, unless the runners have another number of shards than this process. */
+const savingRequests = Effect.fnUntraced(function*(
+  options: MessageStorageOptions,
+  { saveRequest }: MessageStorage.MessageStorage["Service"]
+) {
+  const config = Option.getOrUndefined(yield* Effect.serviceOption(ShardingConfig.ShardingConfig))
+  if (config === undefined) return saveRequest
+  const count = new ShardCount(new ClusterKeys(options), yield* KeyValue, config.shardsPerGroup)
+  const held = yield* HeldShards
+  const save: typeof saveRequest = (request) =>
+    // A runner that holds shards was registered with its number.
+    Effect.suspend(() =>
+      held.isRunner ? saveRequest(request) : Effect.andThen(persistent(count.check), saveRequest(request))
+    )
+  return save
+})
+
 /**
  * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the
  * clocks of most nodes (`DueTime.ts`), unless a `DueTime` of another clock is provided.
@@ -308,6 +326,7 @@ export const layer = (
         MessageStorage.MessageStorage,
         MessageStorage.MessageStorage.of({
           ...storage,
+          saveRequest: yield* savingRequests(options, storage),
           requestIdForPrimaryKey,
           // A runner does so for each request of another process, before it reads the request.
           registerReplyHandler: (message) => {

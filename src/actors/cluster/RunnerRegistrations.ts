@@ -2,7 +2,7 @@
  * Which runners there are. A runner's row lives on a lease that nothing but Effect's refresh keeps alive, and its
  * machine id on another one, so that an address gets the same one again.
  */
-import type { Clock } from "effect"
+import type { Clock, Scope } from "effect"
 import { Effect, Semaphore } from "effect"
 import type { KeyValue, KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
 import type { Leases } from "../../client/Lease.ts"
@@ -10,6 +10,7 @@ import { Compare, Op } from "../../client/Txn.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import { NoMachineId, repeatable, UnknownRow } from "./Failures.ts"
+import type { ShardCount } from "./ShardCount.ts"
 
 /** Machine ids that a Snowflake has room for. */
 const machines = 1_024
@@ -47,15 +48,23 @@ export class RunnerRegistrations {
   private readonly leases: Leases["Service"]
   private readonly clock: Clock.Clock
   private readonly ttlMs: number
+  private readonly shardCount: ShardCount
+  private readonly scope: Scope.Scope
   private readonly owners = new Map<string, Owner>()
+  /** Why the last registration failed, as far as it was logged. */
+  private told = ""
 
   constructor(
     keys: ClusterKeys,
     kv: KeyValue["Service"],
     leases: Leases["Service"],
     clock: Clock.Clock,
-    ttlMs: number
+    ttlMs: number,
+    shardCount: ShardCount,
+    scope: Scope.Scope
   ) {
+    this.shardCount = shardCount
+    this.scope = scope
     this.keys = keys
     this.kv = kv
     this.leases = leases
@@ -91,30 +100,56 @@ export class RunnerRegistrations {
     })
   )
 
-  /** Puts the runner, and the lowest machine id that is free unless the address has one. Gives the machine id. */
-  readonly register = Effect.fnUntraced({ self: this }, function*(
+  /**
+   * Puts the runner, and the lowest machine id that is free unless the address has one. Gives the machine id. A failure
+   * is logged when it is another one than before: Sharding says nothing of it, and tries again every second.
+   */
+  register(address: string, runner: string, healthy: boolean) {
+    return Effect.suspend(() => {
+      const granted: Array<number> = []
+      return this.put(address, runner, healthy, granted).pipe(
+        Effect.onError(() => Effect.forkIn(this.endLeases(granted), this.scope)),
+        Effect.tapError((failure) => {
+          if (this.told === failure.message) return Effect.void
+          this.told = failure.message
+          return Effect.logError(
+            `the runner ${address} is not registered, and runs nothing until it is: ${failure.message}`
+          )
+        }),
+        Effect.tap(() =>
+          Effect.sync(() => {
+            this.told = ""
+          })
+        )
+      )
+    })
+  }
+
+  private readonly put = Effect.fnUntraced({ self: this }, function*(
     this: RunnerRegistrations,
     address: string,
     runner: string,
-    healthy: boolean
+    healthy: boolean,
+    granted: Array<number>
   ) {
     const own = this.own(address)
     const { registration } = own
     const startedMs = this.nowMs()
-    const lease = yield* this.leases.grant(this.ttlMs)
-    const machineLease = yield* this.leases.grant(machineTtlMs)
     for (let attempt = 0; attempt < attempts; attempt++) {
+      const count = yield* this.shardCount.registration(address)
       const { entries } = yield* this.kv.scan(this.keys.machines, { limit: machines })
       const taken = entries.find(({ text }) => text === address)
       const machine = taken === undefined ? this.freeMachine(entries) : this.keys.machineOf(taken.keyText)
       if (machine === undefined) return yield* new NoMachineId({ machines })
+      const [lease = 0, machineLease = 0] = yield* this.grant(granted)
       const key = this.keys.machine(machine)
       const row: RunnerRow = { runner, healthy }
       const { succeeded } = yield* repeatable(this.kv.transact({
-        if: [taken === undefined ? Compare.missing(key) : Compare.value(key).equals(address)],
+        if: [taken === undefined ? Compare.missing(key) : Compare.value(key).equals(address), count.condition],
         do: [
-          Op.put(key, address, { lease: machineLease.id }),
-          Op.put(this.keys.runner(address), JSON.stringify(row), { lease: lease.id })
+          count.put,
+          Op.put(key, address, { lease: machineLease }),
+          Op.put(this.keys.runner(address), JSON.stringify(row), { lease })
         ]
       }))
       // Another runner took it, or the answer was lost and the next attempt finds it.
@@ -123,15 +158,27 @@ export class RunnerRegistrations {
         runner,
         healthy,
         machine,
-        lease: lease.id,
-        machineLease: machineLease.id,
+        lease,
+        machineLease,
         machineAliveMs: startedMs
       }
+      granted.length = 0
       // Its rows have moved to the new leases.
-      if (registration !== undefined) yield* this.endLeases(registration)
+      if (registration !== undefined) yield* this.endLeases([registration.lease, registration.machineLease])
       return machine
     }
     return yield* new NoMachineId({ machines })
+  })
+
+  /** The leases of the runner and of its machine id. They stand in `granted` until they are in use. */
+  private readonly grant = Effect.fnUntraced({ self: this }, function*(
+    this: RunnerRegistrations,
+    granted: Array<number>
+  ) {
+    for (const ttlMs of [this.ttlMs, machineTtlMs].slice(granted.length)) {
+      granted.push((yield* this.leases.grant(ttlMs)).id)
+    }
+    return [...granted]
   })
 
   private freeMachine(entries: ReadonlyArray<KeyValueEntry>): number | undefined {
@@ -141,8 +188,8 @@ export class RunnerRegistrations {
   }
 
   /** What is not revoked ends by itself. */
-  private endLeases({ lease, machineLease }: Registration): Effect.Effect<void> {
-    return Effect.forEach([lease, machineLease], (id) => Effect.ignore(this.leases.revoke(id)), {
+  private endLeases(ids: ReadonlyArray<number>): Effect.Effect<void> {
+    return Effect.forEach(ids, (id) => Effect.ignore(this.leases.revoke(id)), {
       concurrency: 2,
       discard: true
     })

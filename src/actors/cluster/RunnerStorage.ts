@@ -31,6 +31,7 @@ import { HeldShards } from "./HeldShards.ts"
 import type { LockOwner } from "./LockOwner.ts"
 import { addressOf, lockOwner } from "./LockOwner.ts"
 import { endLease, RunnerRegistrations } from "./RunnerRegistrations.ts"
+import { ShardCount } from "./ShardCount.ts"
 
 type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
 
@@ -346,14 +347,15 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
   const keys = new ClusterKeys(name)
   const kv = yield* KeyValue
   const leases = yield* Leases
+  const scope = yield* Effect.scope
   const runners = new Runners(
     keys,
     kv,
     leases,
-    new RunnerRegistrations(keys, kv, leases, clock, ttlMs),
+    new RunnerRegistrations(keys, kv, leases, clock, ttlMs, new ShardCount(keys, kv, shardsPerGroup), scope),
     yield* HeldShards,
     clock,
-    yield* Effect.scope,
+    scope,
     ttlMs,
     Buffer.from((yield* RandomBytes)(instanceBytes)).toString("hex")
   )

@@ -7,6 +7,7 @@ export { layer as layerMessageStorage, makeEncoded as makeEncodedMessageStorage 
 export { MessageTooLarge } from "./MessageSizes.ts"
 export { MessageWork } from "./MessageWork.ts"
 export type { RetentionOptions } from "./Retention.ts"
+export { OtherShardCount } from "./ShardCount.ts"
 export { addToTransaction, NoTransaction, TransactionConflict } from "./StorageTransaction.ts"
 export { layer as layerRunnerHealth } from "./RunnerHealth.ts"
 export { layer as layerRunnerStorage } from "./RunnerStorage.ts"

@@ -157,8 +157,8 @@ const split = (shard: string): readonly [group: string, number: string] => {
 /** How many shards there are, and how many of their messages are counted. */
 export interface ShardsOptions {
   /**
-   * How many shards each group has (`SHARDS_PER_GROUP` of the runners). The store does not know it: without it only
-   * shards are given that are locked or have messages.
+   * How many shards each group has (`SHARDS_PER_GROUP` of the runners). Without it only shards are given that are
+   * locked or have messages.
    */
   readonly shardsPerGroup?: number | undefined
   /** Messages to count at most, in all. */

@@ -28,7 +28,7 @@ export interface QueueSummary {
 export interface Summary {
   readonly runners: ReadonlyArray<RunnerView>
   readonly shardsHeld: number
-  /** Shards that have messages and no owner; `SHARDS_PER_GROUP` is not in the store, so others may have none either. */
+  /** Shards that have messages and no owner. Others may have none either. */
   readonly shardsWithoutOwner: ReadonlyArray<string>
   /** Requests that have no exit, those that are due later among them. */
   readonly messages: Count

@@ -59,8 +59,8 @@ export const shards = Command.make("shards", {
   shardsPerGroup: Flag.Int("shards-per-group").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      "how many shards each group has, which only the runners know; when left out, shards that have neither an owner " +
-        "nor messages are not listed (SHARDS_PER_GROUP)"
+      "how many shards each group has; when left out, shards that have neither an owner nor messages are not listed " +
+        "(SHARDS_PER_GROUP)"
     ),
     Flag.withFallbackConfig(Config.Int("SHARDS_PER_GROUP")),
     Flag.optional
