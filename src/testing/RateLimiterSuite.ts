@@ -80,6 +80,18 @@ export const rateLimiterCases = (options: RateLimiterSuiteOptions): ReadonlyArra
           Effect.map(other.fixedWindow(options), ([count]) => count === 2)
         )
       })),
+    make("a limit whose window never ends holds for good", (one, other) =>
+      Effect.gen(function*() {
+        const ever = { tokens: 1, limit: 2, refillRate: Duration.infinity }
+        const counts: Array<number> = []
+        const left: Array<number> = []
+        for (const store of [one, other, one, other]) {
+          counts.push((yield* store.fixedWindow({ key: "ever", ...ever }))[0])
+          left.push((yield* store.tokenBucket({ key: "ever", ...ever, allowOverflow: false }))[0])
+        }
+        yield* same(counts, [1, 2, 3, 3], "the counts of the window")
+        yield* same(left, [1, 0, -1, -1], "what is left in the bucket")
+      })),
     make(
       "a token bucket gives what it has, and goes into debt only where that is allowed",
       (one, other) =>

@@ -173,6 +173,20 @@ describe("a step", () => {
       assert.strictEqual(yield* kv.count("fx/"), 1, "nothing but the clock is left")
     })))
 
+  it.live("moves the end of a long window by less than a millisecond", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const store = yield* storeOf(services)
+      const kv = yield* Effect.provide(KeyValue, services)
+      // A quota of ten thousand million in thirty days.
+      const quota = { ...window, refillRate: Duration.millis(0.2592), limit: 10_000_000_000 }
+      yield* store.fixedWindow({ ...quota, tokens: 5_000_000_000 })
+      for (let n = 1; n <= 8; n++) {
+        assert.strictEqual((yield* store.fixedWindow(quota))[0], 5_000_000_000 + n)
+      }
+      assert.strictEqual(yield* kv.count("fx/x/"), 1)
+    })))
+
   it.live("leaves nothing behind once its time has run out", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory

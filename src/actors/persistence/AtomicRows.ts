@@ -163,11 +163,9 @@ export class AtomicRows {
     nowMs: number
   ): Effect.fn.Return<{ readonly written: boolean; readonly seen: Seen }, StepFailure> {
     const { kv, leases, longLived } = this.parts
-    const marked = seen.lease === 0 && seen.state !== undefined && seen.state.expiresAt !== state.expiresAt
-    const marks = [
-      longLived.mark(key, state.expiresAt),
-      ...(marked ? [longLived.unmark(key, seen.state.expiresAt)] : [])
-    ]
+    const marks = seen.lease === 0 && seen.state !== undefined
+      ? longLived.moveMark(key, seen.state.expiresAt, state.expiresAt)
+      : [longLived.mark(key, state.expiresAt)]
     const by = randomUUID()
     const row = JSON.stringify({ by, state })
     const ttlMs = Math.max(1, state.expiresAt - nowMs)
@@ -214,9 +212,14 @@ const seenOf = (found: Option.Option<KeyValueEntry>): Seen => {
 /** A row that another writer made holds nothing, and is written over. */
 const parsed = (text: string): { readonly by: string | undefined; readonly state: TimedState | undefined } => {
   try {
-    const { by, state } = JSON.parse(text) as { readonly by?: unknown; readonly state?: Partial<TimedState> }
-    return typeof by === "string" && Number.isFinite(state?.at) && Number.isFinite(state?.expiresAt)
-      ? { by, state: state as TimedState }
+    const { by, state } = JSON.parse(text) as {
+      readonly by?: unknown
+      readonly state?: { readonly at?: unknown; readonly expiresAt?: unknown }
+    }
+    // JSON has null in place of an infinite number: such a window never ends.
+    const expiresAt = state?.expiresAt === null ? Infinity : state?.expiresAt
+    return typeof by === "string" && typeof state?.at === "number" && typeof expiresAt === "number"
+      ? { by, state: { ...state, at: state.at, expiresAt } }
       : { by: undefined, state: undefined }
   } catch {
     return { by: undefined, state: undefined }

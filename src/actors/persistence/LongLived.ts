@@ -14,8 +14,9 @@ import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../c
 import { Compare, Op } from "../../client/Txn.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 
-/** Digits of a time in milliseconds. */
+/** Digits of a time in milliseconds, and the last one, which stands for all later ones and for no end. */
 const timeDigits = 15
+const neverMs = 10 ** timeDigits - 1
 
 /** Rows of a page, and how many are deleted at a time. */
 const pageRows = 200
@@ -38,14 +39,16 @@ export class LongLived {
     return Op.put(this.keyOf(row, endsMs), row)
   }
 
-  /** To be written when a row gets another end. */
-  unmark(row: string, endsMs: number): Op<unknown> {
-    return Op.delete(this.keyOf(row, endsMs))
+  /** To be written with a row that was marked with one end and gets another, perhaps within the same millisecond. */
+  moveMark(row: string, fromMs: number, toMs: number): ReadonlyArray<Op<unknown>> {
+    const from = this.keyOf(row, fromMs)
+    const to = this.keyOf(row, toMs)
+    return from === to ? [Op.put(to, row)] : [Op.put(to, row), Op.delete(from)]
   }
 
   /** Deletes all rows whose time has ended. */
   sweep(nowMs: number): Effect.Effect<void, ReadFailure | WriteFailure> {
-    const due = ({ keyText }: KeyValueEntry) => this.endOf(keyText) <= nowMs
+    const due = ({ keyText }: KeyValueEntry) => this.endOf(keyText) <= Math.min(nowMs, neverMs - 1)
     return Effect.gen({ self: this }, function*() {
       for (;;) {
         const page = yield* this.kv.scan(this.base, { limit: pageRows })
@@ -81,7 +84,7 @@ export class LongLived {
   }
 
   private keyOf(row: string, endsMs: number): string {
-    const time = String(Math.min(Math.ceil(endsMs), 10 ** timeDigits - 1)).padStart(timeDigits, "0")
+    const time = String(Math.min(Math.ceil(endsMs), neverMs)).padStart(timeDigits, "0")
     return `${this.base}${time}/${createHash("sha256").update(row).digest("base64url")}`
   }
 

@@ -39,6 +39,9 @@ export type Step<State, Answer> = (known: State | undefined, now: number) => rea
 type Store = RateLimiter.RateLimiterStore["Service"]
 type Options<Method extends keyof Store> = Parameters<Store[Method]>[0]
 
+/** The time in which tokens come back. None of them take no time, also where one takes for ever. */
+const refillTime = (refillMs: number, tokens: number): number => tokens === 0 ? 0 : refillMs * tokens
+
 export const fixedWindow = (
   { limit, refillRate, tokens }: Options<"fixedWindow">
 ): Step<FixedWindow, readonly [count: number, ttl: number]> =>
@@ -46,7 +49,7 @@ export const fixedWindow = (
   const current = known === undefined || known.expiresAt <= now ? { count: 0, expiresAt: now } : known
   const count = current.count + tokens
   if (limit && count > limit) return [known, [count, current.expiresAt - now]]
-  const expiresAt = current.expiresAt + Duration.toMillis(refillRate) * tokens
+  const expiresAt = current.expiresAt + refillTime(Duration.toMillis(refillRate), tokens)
   return [{ count, expiresAt, at: now }, [count, expiresAt - now]]
 }
 
@@ -66,7 +69,7 @@ export const tokenBucket = (
   const remaining = available - tokens
   const answer = [remaining, Math.max(0, now - lastRefill)] as const
   if (!allowOverflow && remaining < 0) return [known, answer]
-  const expiresAt = now + Math.max(0, limit - remaining) * refillMs
+  const expiresAt = now + refillTime(refillMs, Math.max(0, limit - remaining))
   return [{ tokens: remaining, lastRefill, expiresAt, at: now }, answer]
 }
 
