@@ -117,14 +117,24 @@ it.live("a caller with another number of shards is told so, and its request is n
     const services = yield* memory
     const send = (id: string) => Effect.flatMap(Echo.client, (client) => client("one").Say({ id }, { discard: true }))
     yield* Effect.gen(function*() {
-      // Nobody knows the number before there is a runner.
-      yield* send("before")
       const kv = yield* KeyValue
+      // Nobody knows the number before there is a runner: it is asked for, once for all that come meanwhile.
+      let asked = 0
+      const get: typeof kv.get = (key, ...rest) => {
+        if (key === "fx/c/default/N") asked++
+        return kv.get(key, ...rest)
+      }
+      const counting = Layer.merge(services, Layer.succeed(KeyValue, KeyValue.of({ ...kv, get })))
+      yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => `at once ${i}`), send, {
+        concurrency: "unbounded",
+        discard: true
+      }).pipe(Effect.provide(Layer.fresh(caller(counting, 300))))
+      assert.isBelow(asked, 10)
       const runner = yield* runners(services, 16)
       yield* runner.register("a")
       const { cause } = yield* Effect.flip(send("other"))
       assert.match(String(cause), /OtherShardCount: .* have 16 shards .* this process has 300/)
-      assert.strictEqual((yield* kv.scan("fx/c/default/M/")).entries.length, 1)
+      assert.strictEqual((yield* kv.scan("fx/c/default/M/")).entries.length, 100)
       // Those that come may have the number of the caller.
       yield* runner.unregister("a")
       yield* send("after")
