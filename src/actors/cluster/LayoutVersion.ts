@@ -8,6 +8,7 @@ import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.
 import { Compare, Op } from "../../client/Txn.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import { OtherLayout, repeatable } from "./Failures.ts"
+import { joined } from "./Joined.ts"
 
 /** The version that is read and written. The first one had no row of its own. */
 const version = "2"
@@ -27,7 +28,7 @@ export class LayoutVersion {
     return Effect.suspend(() => this.isKnown ? effect : Effect.andThen(this.check, effect))
   }
 
-  private readonly check = Effect.suspend(() => this.look())
+  private readonly check = joined(Effect.suspend(() => this.look()))
 
   private readonly look = Effect.fnUntraced({ self: this }, function*(
     this: LayoutVersion

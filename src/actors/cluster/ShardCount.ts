@@ -6,10 +6,11 @@
  * A registration of a runner puts the number, and is refused while runners with another one are there. It puts it each
  * time, so that one that replaces it on the condition that it did not change meets none that came between.
  */
-import { Data, Deferred, Effect } from "effect"
+import { Data, Effect } from "effect"
 import type { KeyValue, ReadFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
+import { joined } from "./Joined.ts"
 
 /** This process counts on another number of shards than the runners that are there. Nothing was stored. */
 export class OtherShardCount extends Data.TaggedError("OtherShardCount")<{
@@ -29,7 +30,7 @@ export class ShardCount {
   private readonly kv: KeyValue["Service"]
   private readonly own: number
   private isKnown = false
-  private looking: Deferred.Deferred<void, ReadFailure | OtherShardCount> | undefined
+  private readonly asked = joined(Effect.suspend(() => this.look()))
 
   constructor(keys: ClusterKeys, kv: KeyValue["Service"], own: number) {
     this.keys = keys
@@ -48,18 +49,8 @@ export class ShardCount {
     return { condition: Compare.modRevision(key).equals(found.value.modRevision), put }
   })
 
-  /** Fails while runners are there that have another number. Asks the store until it knows, once for all that wait. */
-  readonly check = Effect.suspend((): Effect.Effect<void, ReadFailure | OtherShardCount> => {
-    if (this.isKnown) return Effect.void
-    if (this.looking !== undefined) return Deferred.await(this.looking)
-    const looked = this.looking = Deferred.makeUnsafe<void, ReadFailure | OtherShardCount>()
-    const looking = Effect.map(Effect.exit(this.look()), (exit) => {
-      this.looking = undefined
-      Deferred.doneUnsafe(looked, exit)
-    })
-    // The first caller asks for all, also when it is interrupted.
-    return Effect.andThen(Effect.forkDetach(looking), Deferred.await(looked))
-  })
+  /** Fails while runners are there that have another number. Asks the store until it knows. */
+  readonly check = Effect.suspend(() => this.isKnown ? Effect.void : this.asked)
 
   private readonly look = Effect.fnUntraced({ self: this }, function*(
     this: ShardCount

@@ -41,3 +41,25 @@ it.live("messages of the former layout, and of a later one, are refused and left
     yield* kv.delete("fx/c/old/V")
     assert.deepStrictEqual(yield* read(open), [], "the same storage, once nothing is in its way")
   })))
+
+it.live("all that begin at the same time look at the version once", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const kv = yield* Effect.provide(KeyValue, services)
+    let scans = 0
+    const scan: typeof kv.scan = (...args) => {
+      scans++
+      return kv.scan(...args)
+    }
+    const storage = yield* Effect.provide(
+      makeEncodedMessageStorage({ cluster: "old" }),
+      yield* Layer.build(
+        Layer.mergeAll(services, Layer.succeed(KeyValue, KeyValue.of({ ...kv, scan })), HeldShards.layer)
+      )
+    )
+    yield* Effect.forEach(Array.from({ length: 200 }), () => storage.encoded.repliesFor(["1"]), {
+      concurrency: "unbounded",
+      discard: true
+    })
+    assert.isAtMost(scans, 2)
+  })))
