@@ -20,6 +20,8 @@ const Large = Entity.make("Large", [
   Rpc.make("Emit", { payload, primaryKey, success: Schema.String, stream: true }),
   Rpc.make("Take", { payload: { id: Schema.String, text: Schema.String }, primaryKey, success: Schema.Int }),
   DurableState.atomic(Rpc.make("Change", { payload, primaryKey, success: Schema.String })),
+  /** Changes so many keys, of which the last one twice with `id` "twice". */
+  DurableState.atomic(Rpc.make("Many", { payload, primaryKey, success: Schema.String })),
   /** Sends a large request within its transaction, and says what came of it. */
   DurableState.atomic(Rpc.make("Send", { payload, primaryKey, success: Schema.String }))
 ]).annotateRpcs(ClusterSchema.Persisted, true)
@@ -46,6 +48,14 @@ const LargeLive = Large.toLayer(Effect.gen(function*() {
         yield* balance.set(1)
         yield* addToTransaction({ do: [Op.put(`changed/${id}`, "")] })
         return text(bytes)
+      }).pipe(Effect.orDie),
+    Many: ({ payload: { bytes, id } }) =>
+      Effect.gen(function*() {
+        yield* counted(id)
+        yield* balance.update((value) => value + 1)
+        const keys = Array.from({ length: bytes }, (_, i) => `many/${id === "twice" && i === bytes - 1 ? 0 : i}`)
+        yield* addToTransaction({ do: keys.map((key) => Op.put(key, "")) })
+        return "changed"
       }).pipe(Effect.orDie),
     Send: ({ payload: { bytes } }) =>
       Effect.match(send("other").Take({ id: "sent", text: text(bytes) }, { discard: true }), {
@@ -112,6 +122,28 @@ it.live("of a transaction whose reply is too large nothing is stored but the def
     assert.isTrue(Option.isNone(yield* kv.get("fx/c/default/S/Large/=one/state")))
     assert.strictEqual(yield* client.Change({ id: "after", bytes: 1 }), "x")
     assert.isTrue(Option.isSome(yield* kv.get("changed/after")))
+  }).pipe(Effect.provide(on)))
+
+it.live.each([
+  { id: "many", keys: 600, problem: "has 60\\d elements; at most 512 are allowed" },
+  { id: "twice", keys: 3, problem: "is already written by this list" }
+])("a transaction that can never be stored ends with a defect: $id", ({ id, keys, problem }) =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const client = (yield* Large.client)("one")
+    for (const what of ["sent", "sent again"]) {
+      const defect = yield* defectOf(client.Many({ id, bytes: keys }))
+      assert.match(defect, /^TransactionRefused: the transaction of request \d+, its state, reply and messages/, what)
+      assert.match(defect, new RegExp(problem), what)
+    }
+    assert.strictEqual(runs.get(id), 1)
+    assert.strictEqual(yield* kv.count("many/"), 0)
+    assert.strictEqual(yield* client.Many({ id: `after ${id}`, bytes: 3 }), "changed")
+    assert.strictEqual(
+      Option.getOrThrow(yield* kv.get("fx/c/default/S/Large/=one/state")).text,
+      `{"format":1,"state":1}`
+    )
+    assert.strictEqual(yield* kv.count("many/"), 3)
   }).pipe(Effect.provide(on)))
 
 it.live("a request that is too large is refused where it is sent, also within a transaction", () =>

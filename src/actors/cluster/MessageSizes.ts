@@ -1,17 +1,11 @@
 /**
  * Messages that no row has room for. A request is refused before it is saved. A reply is found to be too large when its
- * handler has run: its caller then gets the reason as a defect, which is stored in the reply's place. Otherwise the
- * request has no exit, its caller waits for ever, and the handler runs again ten minutes later.
- *
- * Nothing of a handler's transaction is stored with that defect: its reply is part of the transaction.
+ * handler has run: then `UnstorableReplies.ts` answers.
  */
 import { Data, Effect } from "effect"
-import type { ClusterError, MessageStorage } from "effect/cluster"
-import { Reply } from "effect/cluster"
 import { printable } from "../../Printable.ts"
 import type { RequestRow } from "./MessageRows.ts"
 import { addressOf } from "./MessageRows.ts"
-import { OpenTransaction } from "./StorageTransaction.ts"
 
 /** Most bytes of a row of a message: those of a value of the store. */
 const maxRowBytes = 1024 * 1024
@@ -61,40 +55,4 @@ export const checkSize = (
     return Effect.fail(new MessageTooLarge({ kind, requestId, entityType, entityId, bytes, maxBytes: maxRowBytes }))
   }
   return Effect.void
-}
-
-type Service = MessageStorage.MessageStorage["Service"]
-type AnyReply = Parameters<Service["saveReply"]>[0]
-
-/** A storage that stores why a reply cannot be stored, in its place. */
-export const answeringTooLarge = (storage: Service): Service => {
-  const answer = (
-    { reply: { id, requestId } }: AnyReply,
-    defect: MessageTooLarge
-  ): Effect.Effect<void, ClusterError.PersistenceError | ClusterError.MalformedMessage> =>
-    Effect.andThen(
-      Effect.logError(`a reply cannot be stored, and its caller gets the reason as a defect: ${defect.message}`),
-      storage.saveReply(Reply.ReplyWithContext.fromDefect({ id, requestId, defect }))
-    )
-  const refused = (reply: AnyReply, defect: MessageTooLarge) =>
-    Effect.flatMap(OpenTransaction, (open) => {
-      if (open === undefined) {
-        // A stream does not go on behind a part that is missing.
-        return Effect.andThen(answer(reply, defect), reply.reply._tag === "Chunk" ? Effect.die(defect) : Effect.void)
-      }
-      // The transaction is not committed. Then its entity looks whether there is an exit before it runs again.
-      open.onEnd.push((revision) => revision === undefined ? Effect.ignore(answer(reply, defect)) : Effect.void)
-      return Effect.die(defect)
-    })
-  return {
-    ...storage,
-    saveReply: (reply) =>
-      Effect.catch(
-        storage.saveReply(reply),
-        (failure) =>
-          failure._tag === "PersistenceError" && failure.cause instanceof MessageTooLarge
-            ? refused(reply, failure.cause)
-            : Effect.fail(failure)
-      )
-  }
 }

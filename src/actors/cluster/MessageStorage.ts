@@ -21,7 +21,6 @@ import { LayoutVersion } from "./LayoutVersion.ts"
 import { KnownActivities } from "./KnownActivities.ts"
 import type { EntityRow, RequestRow } from "./MessageRows.ts"
 import { rowOf } from "./MessageRows.ts"
-import { answeringTooLarge } from "./MessageSizes.ts"
 import { Replies } from "./Replies.ts"
 import { Requests } from "./Requests.ts"
 import type { RetentionOptions } from "./Retention.ts"
@@ -30,6 +29,7 @@ import { ShardCount } from "./ShardCount.ts"
 import type { Reading } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
+import { answeringUnstorable } from "./UnstorableReplies.ts"
 import { inTransaction } from "./StorageTransaction.ts"
 import { StoredMessages } from "./StoredMessages.ts"
 import { UnsavedRequests } from "./UnsavedRequests.ts"
@@ -321,7 +321,7 @@ export const layer = (
         DueTime.DueTime,
         time
       )
-      const storage = answeringTooLarge(yield* MessageStorage.makeEncoded(encoded))
+      const storage = answeringUnstorable(yield* MessageStorage.makeEncoded(encoded))
       return Context.make(
         MessageStorage.MessageStorage,
         MessageStorage.MessageStorage.of({

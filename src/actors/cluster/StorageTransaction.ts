@@ -8,6 +8,7 @@
 import { Context, Data, Effect } from "effect"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../../client/Txn.ts"
+import type { InvalidArgument } from "../../FlareDbError.ts"
 import { transactionConflict } from "../ActorMetrics.ts"
 import type { StepWriter } from "../StepWriter.ts"
 import { Sharing, stepOf } from "../StepWriter.ts"
@@ -25,6 +26,19 @@ export interface Store {
 export class TransactionConflict extends Data.TaggedError("TransactionConflict")<{ readonly conditions: number }> {
   override get message() {
     return `one of the transaction's ${this.conditions} conditions does not hold any more; nothing was stored`
+  }
+}
+
+/** A handler's transaction can never be stored: it changes too much, or one key twice. Nothing of it was stored. */
+export class TransactionRefused extends Data.TaggedError("TransactionRefused")<{
+  readonly requestId: string
+  /** What of it is wrong. */
+  readonly field: string
+  readonly problem: string
+}> {
+  override get message() {
+    return `the transaction of request ${this.requestId}, its state, reply and messages, is refused for good: ` +
+      `${this.field} ${this.problem}. Change less in one request, each key once`
   }
 }
 
@@ -64,6 +78,8 @@ export class TransactionBuffer {
   readonly primaryKeys = new Map<string, string>()
   /** By key. */
   readonly rows = new Map<string, TransactionRow>()
+  /** Carried out when the store has refused the transaction, and would again. */
+  readonly onRefused: Array<(refusal: InvalidArgument) => Effect.Effect<unknown>> = []
   /**
    * Carried out when the transaction has ended, the last one first. Told its revision when it is known to be committed.
    */
@@ -72,7 +88,7 @@ export class TransactionBuffer {
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      const lists = [this.conditions, this.operations, this.onConflict, this.proofs]
+      const lists = [this.conditions, this.operations, this.onConflict, this.onRefused, this.proofs]
       const lengths = lists.map(({ length }) => length)
       const keys = new Set(this.primaryKeys.keys())
       const rows = [...this.rows]
@@ -153,9 +169,14 @@ export const inTransaction = (store: Store) => <A, E, R>(effect: Effect.Effect<A
     let revision: number | undefined
     return Effect.provideService(effect, OpenTransaction, buffer).pipe(
       Effect.tap(() =>
-        Effect.map(Effect.orDie(commit(store, buffer)), (committed) => {
-          revision = committed
-        })
+        commit(store, buffer).pipe(
+          Effect.tapErrorTag("InvalidArgument", (refusal) =>
+            Effect.forEach(buffer.onRefused, (refused) => refused(refusal), { discard: true })),
+          Effect.orDie,
+          Effect.map((committed) => {
+            revision = committed
+          })
+        )
       ),
       Effect.ensuring(
         Effect.suspend(() => Effect.forEach(buffer.onEnd.toReversed(), (end) => end(revision), { discard: true }))
