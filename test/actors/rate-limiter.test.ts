@@ -159,6 +159,25 @@ describe("a step", () => {
       assert.instanceOf((error.reason as RateLimiter.RateLimitStoreError).cause, Indeterminate)
     })))
 
+  it.live("refuses numbers of which no state can be kept, and keeps none", () =>
+    Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const store = yield* RateLimiter.RateLimiterStore
+        const options = { key: "odd", refillRate: Duration.millis(10), allowOverflow: false }
+        for (
+          const [field, tokens, limit] of [["tokens", NaN, 5], ["tokens", Infinity, 5], ["limit", 1, NaN]] as const
+        ) {
+          for (const take of [store.fixedWindow, store.tokenBucket]) {
+            const { reason } = yield* Effect.flip(take({ ...options, tokens, limit }))
+            assert.match(reason.message, new RegExp(`${field}.* is (NaN|Infinity); give a finite number`))
+          }
+        }
+        assert.deepStrictEqual(yield* store.fixedWindow({ ...options, tokens: 1, limit: Infinity }), [1, 10])
+        assert.strictEqual((yield* store.tokenBucket({ ...options, tokens: 1, limit: 5 }))[0], 4)
+      }).pipe(Effect.provide(layerRateLimiterStore()), Effect.provide(services))
+    }).pipe(Effect.scoped))
+
   it.live("of a window that outlives every lease is marked once, for the sweep", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory

@@ -10,6 +10,7 @@ import type { Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
+import { InvalidArgument } from "../../FlareDbError.ts"
 import type { Watch } from "../../client/Watch.ts"
 import type { StepFailure } from "./AtomicRows.ts"
 import { AtomicRows } from "./AtomicRows.ts"
@@ -28,6 +29,16 @@ export interface RateLimiterStoreOptions {
 }
 
 const { RateLimiterError, RateLimitStoreError, RateLimiterStore } = RateLimiter
+
+/** Refuses numbers that a state cannot be made of: they would be kept, and every caller would go by them. */
+const finite = (numbers: Readonly<Record<string, number>>): Effect.Effect<void, InvalidArgument> => {
+  for (const [field, number] of Object.entries(numbers)) {
+    if (!Number.isFinite(number)) {
+      return Effect.fail(new InvalidArgument({ field, problem: `is ${number}; give a finite number` }))
+    }
+  }
+  return Effect.void
+}
 
 /** The store, by whatever time there is. */
 export const make = Effect.fnUntraced(function*(
@@ -50,17 +61,27 @@ export const make = Effect.fnUntraced(function*(
   return RateLimiterStore.of({
     fixedWindow: (options) =>
       Effect.mapError(
-        rows.step(keyOf("window", options.key), RateLimits.fixedWindow(options)),
+        // A window may have no limit.
+        Effect.andThen(
+          finite({ tokens: options.tokens, ...Number.isNaN(options.limit) ? { limit: NaN } : {} }),
+          rows.step(keyOf("window", options.key), RateLimits.fixedWindow(options))
+        ),
         failing("take tokens of the window", options.key)
       ),
     tokenBucket: (options) =>
       Effect.mapError(
-        rows.step(keyOf("bucket", options.key), RateLimits.tokenBucket(options)),
+        Effect.andThen(
+          finite({ tokens: options.tokens, limit: options.limit }),
+          rows.step(keyOf("bucket", options.key), RateLimits.tokenBucket(options))
+        ),
         failing("take tokens of the bucket", options.key)
       ),
     adaptiveConsume: (options) =>
       Effect.mapError(
-        rows.step(keyOf("adaptive", options.key), RateLimits.adaptiveConsume(options)),
+        Effect.andThen(
+          finite({ tokens: options.tokens }),
+          rows.step(keyOf("adaptive", options.key), RateLimits.adaptiveConsume(options))
+        ),
         failing("take tokens of the adaptive limit", options.key)
       ),
     // What says nothing of the limit costs nothing.
