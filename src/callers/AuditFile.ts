@@ -6,7 +6,7 @@
 import { Data, Effect } from "effect"
 import { constants } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
-import { open, rename } from "node:fs/promises"
+import { lstat, open, rename } from "node:fs/promises"
 import { errorCode } from "../ErrorCode.ts"
 import { errorText } from "../ErrorText.ts"
 import { withoutWaiting } from "../SmallFile.ts"
@@ -32,6 +32,9 @@ export interface AuditFile {
   readonly append: (lines: string) => Effect.Effect<void, AuditFileError>
   readonly close: Effect.Effect<void>
 }
+
+/** Whether the name is a file's own. Others would miss that of a device, a pipe or a link, such as `/dev/stdout`. */
+const isPlainFile = async (path: string): Promise<boolean> => (await lstat(path)).isFile()
 
 class RotatedFile implements AuditFile {
   private readonly path: string
@@ -81,7 +84,7 @@ class RotatedFile implements AuditFile {
   private async write(lines: string): Promise<void> {
     let handle = await this.open()
     const bytes = Buffer.from(lines)
-    if (this.bytes > 0 && this.bytes + bytes.byteLength > this.maxBytes) {
+    if (this.bytes > 0 && this.bytes + bytes.byteLength > this.maxBytes && await isPlainFile(this.path)) {
       this.handle = undefined
       await handle.close()
       await rename(this.path, `${this.path}.1`)

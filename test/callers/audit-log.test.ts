@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, References } from "effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { AuditFile } from "../../src/callers/AuditFile.ts"
@@ -84,6 +84,22 @@ describe("the audit log", () => {
       assert.isAtMost(statSync(file).size, 1_000)
       assert.isAtMost(statSync(`${file}.1`).size, 1_000)
       assert.isBelow(readFileSync(file, "utf8").split("\n").length, written)
+    }).pipe(Effect.scoped))
+
+  it.live("leaves a name that is a link, as /dev/stdout is, where it is", () =>
+    Effect.gen(function*() {
+      const path = yield* folder
+      const [file, link] = [join(path, "audit.jsonl"), join(path, "link")]
+      writeFileSync(file, "")
+      symlinkSync(file, link)
+      const log = yield* AuditLog.make(options(link, { maxFileBytes: 1_000 }))
+      for (let i = 0; i < 20; i++) {
+        write(log)
+        yield* eventually("the line is written", () => log.table.entries() === 0)
+      }
+      assert.isTrue(lstatSync(link).isSymbolicLink())
+      assert.lengthOf(readFileSync(file, "utf8").trimEnd().split("\n"), 20)
+      assert.isFalse(existsSync(`${link}.1`))
     }).pipe(Effect.scoped))
 
   it.live("says at the start when its file cannot be opened", () =>

@@ -1,7 +1,7 @@
 /** What a file that cannot be written says: never the name of the temporary one, of which the user knows nothing. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { writeOutputFile } from "../../src/cli/output/OutputFile.ts"
@@ -36,6 +36,21 @@ it.effect("a file is written where one of the same process id was killed, as ids
       yield* writeOutputFile(file, Buffer.from("whole"), false)
       assert.strictEqual(readFileSync(file, "utf8"), "whole")
       assert.deepStrictEqual(readdirSync(folder), ["ca.crt"])
+    })
+  ))
+
+it.effect("a file is its owner's alone, unless others are to read it", () =>
+  inFolder((folder) =>
+    Effect.gen(function*() {
+      const before = process.umask(0o077)
+      try {
+        yield* writeOutputFile(join(folder, "secret"), Buffer.from("1"), false)
+        yield* writeOutputFile(join(folder, "page"), Buffer.from("1"), true, { mode: 0o644 })
+      } finally {
+        process.umask(before)
+      }
+      const modeOf = (name: string) => statSync(join(folder, name)).mode & 0o777
+      assert.deepStrictEqual([modeOf("secret"), modeOf("page")], [0o600, 0o644])
     })
   ))
 

@@ -153,7 +153,7 @@ export const writeText = (path: string, text: string, overwrite: boolean): Effec
     (stats) =>
       stats?.isFile() === false
         ? Effect.fail(failed(`${path}: it is no file`))
-        : writeOutputFile(path, Buffer.from(text, "utf8"), overwrite, "--overwrite replaces it")
+        : writeOutputFile(path, Buffer.from(text, "utf8"), overwrite, { advice: "--overwrite replaces it" })
   )
 
 /** Gives a file another name. Nothing of that name may be lost: the caller has looked. */

@@ -1,7 +1,7 @@
 /** The commands on a folder of backups: take them on a schedule, and list them. */
 import { Clock, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { chmodSync, existsSync, statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Backups, layer as backupsLayer } from "../../client/Backups.ts"
 import { unreadText } from "../../ErrorText.ts"
@@ -120,10 +120,8 @@ const makeReporter = (flags: RunFlags) => {
       revision: last?.header.revision ?? backups[0]?.revision,
       failures
     })
-    const file = flags.metricsFile.value
-    yield* writeOutputFile(file, Buffer.from(page), true)
     // The collector runs as another user, and the page has no secret in it.
-    yield* Effect.ignore(Effect.try(() => chmodSync(file, 0o644)))
+    yield* writeOutputFile(flags.metricsFile.value, Buffer.from(page), true, { mode: 0o644 })
   })
 }
 

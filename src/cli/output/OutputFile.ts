@@ -3,7 +3,7 @@
  * leaves no file under the name that was asked for.
  */
 import { Effect } from "effect"
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
+import { closeSync, fchmodSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
 import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
 import { openPipe, writePipe } from "../../PipeFile.ts"
@@ -47,31 +47,35 @@ const writeAll = (file: number, bytes: Uint8Array): void => {
   for (let offset = 0; offset < bytes.byteLength;) offset += writeSync(file, bytes, offset)
 }
 
-const write = (path: string, bytes: Uint8Array): void => {
+const write = (path: string, bytes: Uint8Array, mode: number): void => {
   // A process of this id that was killed may have left its temporary file: in a container ids are the same each time.
   rmSync(path, { force: true })
-  const file = openSync(path, "wx", 0o600)
+  const file = openSync(path, "wx", ownerOnly)
   try {
     writeAll(file, bytes)
+    // What a process creates is for its owner alone, whatever mode it asks for.
+    if (mode !== ownerOnly) fchmodSync(file, mode)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
 }
 
+const ownerOnly = 0o600
+
 /**
- * Writes a file for its owner alone. A device or a pipe of that name is written into. `advice` says what to do when the
- * name is taken.
+ * Writes a file, for its owner alone unless a mode is given. A device or a pipe of that name is written into, and keeps
+ * its own mode: others use it too. `advice` says what to do when the name is taken.
  */
 export const writeOutputFile = (
   path: string,
   bytes: Uint8Array,
   force: boolean,
-  advice?: string
+  { advice, mode = ownerOnly }: { readonly advice?: string; readonly mode?: number } = {}
 ): Effect.Effect<void, Failure> =>
   Effect.flatMap(
     Effect.try({ try: () => kindOf(path), catch: (error) => notWritten(path, error) }),
-    (kind) => kind === "other" ? writeStraight(path, bytes) : writeNamed(path, bytes, force, advice)
+    (kind) => kind === "other" ? writeStraight(path, bytes) : writeNamed(path, bytes, force, mode, advice)
   )
 
 /** Into a device, or a pipe once it has a reader. */
@@ -82,12 +86,18 @@ const writeStraight = (path: string, bytes: Uint8Array): Effect.Effect<void, Fai
     (file) => Effect.promise(() => file.close().catch(() => undefined))
   ).pipe(Effect.mapError((error) => notWritten(path, error)))
 
-const writeNamed = (path: string, bytes: Uint8Array, force: boolean, advice?: string): Effect.Effect<void, Failure> =>
+const writeNamed = (
+  path: string,
+  bytes: Uint8Array,
+  force: boolean,
+  mode: number,
+  advice?: string
+): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
       const temporary = partialPath(path)
       try {
-        write(temporary, bytes)
+        write(temporary, bytes, mode)
         if (force) {
           renameSync(temporary, path)
         } else {

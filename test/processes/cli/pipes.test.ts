@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync, spawn } from "node:child_process"
-import { constants, createReadStream, createWriteStream, readdirSync, readlinkSync } from "node:fs"
+import { constants, createReadStream, createWriteStream, readdirSync, readlinkSync, statSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { text } from "node:stream/consumers"
 import { openAuditFile } from "../../../src/callers/AuditFile.ts"
@@ -55,9 +55,11 @@ describe("a pipe that is written into", () => {
     Effect.gen(function*() {
       const path = yield* pipe
       const bytes = Buffer.alloc(1024 * 1024, "x")
-      const written = yield* Effect.forkChild(writeOutputFile(path, bytes, false))
+      const { mode } = statSync(path)
+      const written = yield* Effect.forkChild(writeOutputFile(path, bytes, false, { mode: 0o640 }))
       assert.lengthOf(yield* Effect.promise(() => text(createReadStream(path))), bytes.byteLength)
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(written)))
+      assert.strictEqual(statSync(path).mode, mode, "others use it too")
     }).pipe(Effect.scoped))
 
   it.effect("may have no reader for a minute, and can be given up before", () =>
