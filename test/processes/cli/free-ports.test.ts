@@ -11,6 +11,14 @@ import { findPorts } from "../../../src/cli/launch/FreePorts.ts"
 const host = "127.0.0.1"
 const program = new URL("../../../src/cli/launch/FreePorts.ts", import.meta.url).href
 
+/** Holds the port that is looked at next, as another process does. It may be that of another test: then a later one. */
+const holdNext = async (): Promise<ReturnType<typeof createSocket>> => {
+  const [last = 0] = await findPorts(1)
+  const socket = createSocket("udp4")
+  socket.bind({ port: last + 1, address: host, exclusive: true })
+  return await once(socket, "listening").then(() => socket, holdNext)
+}
+
 it("finds different ports below those that the system gives away", async () => {
   const all = [...await findPorts(5), ...await findPorts(5)]
   assert.strictEqual(new Set(all).size, 10)
@@ -19,13 +27,9 @@ it("finds different ports below those that the system gives away", async () => {
 })
 
 it("leaves out a port that another process holds for a node that does not run", async () => {
-  const [port = 0] = await findPorts(1)
-  const other = createSocket("udp4")
-  other.bind({ port: port + 1, address: host, exclusive: true })
-  await once(other, "listening")
+  const other = await holdNext()
   try {
-    const [next = 0] = await findPorts(1)
-    assert.notStrictEqual(next, port + 1)
+    assert.notStrictEqual((await findPorts(1))[0], other.address().port)
   } finally {
     other.close()
   }
@@ -51,14 +55,11 @@ it("holds its ports until it ends, and no longer", async () => {
 })
 
 it("gives back what it held of a port on which something listens", async () => {
-  const server = createServer()
-  /** The port behind the last one that was found, which may belong to another test. */
-  const listenNext = async (): Promise<number> => {
-    const port = (await findPorts(1))[0] as number + 1
-    server.listen({ port, host, exclusive: true })
-    return await once(server, "listening").then(() => port, listenNext)
-  }
-  const port = await listenNext()
+  const other = await holdNext()
+  const { port } = other.address()
+  const server = createServer().listen({ port, host, exclusive: true })
+  await once(server, "listening")
+  other.close()
   try {
     assert.notStrictEqual((await findPorts(1))[0], port)
     const socket = createSocket("udp4")
