@@ -14,7 +14,7 @@ import { tmpdir } from "node:os"
 import { delimiter, join, resolve } from "node:path"
 import { machine } from "../src/cli/bench/Report.ts"
 import { table } from "../src/cli/output/Table.ts"
-import { freePorts } from "../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../test/FreePorts.ts"
 import { median } from "./Median.ts"
 
 const root = resolve(import.meta.dirname, "..")

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../../test/FreePorts.ts"
 import type { Plan } from "../../src/cli/bench/Plan.ts"
 
 /** What of a measurement both systems have. Times are milliseconds. */

@@ -68,17 +68,19 @@ class RotatedFile implements AuditFile {
 
   private async open(): Promise<FileHandle> {
     if (this.handle !== undefined) return this.handle
-    // No other user may read who did what.
     // A pipe that no process reads from is refused so, and would hold up a thread, for which a node waits at its end.
     const seen = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | withoutWaiting
     const probe = await open(this.path, seen, 0o600).catch((error: unknown) => {
       throw errorCode(error) === "ENXIO" ? new Error("no process reads from this pipe") : error
     })
-    const handle = await open(this.path, "a", 0o600)
-    await probe.close()
-    this.handle = handle
-    this.bytes = (await handle.stat()).size
-    return handle
+    try {
+      // No other user may read who did what.
+      this.handle = await open(this.path, "a", 0o600)
+    } finally {
+      await probe.close()
+    }
+    this.bytes = (await this.handle.stat()).size
+    return this.handle
   }
 
   private async write(lines: string): Promise<void> {

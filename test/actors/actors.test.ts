@@ -5,7 +5,7 @@ import { ClusterWorkflowEngine, MessageStorage, RunnerAddress, Sharding, Shardin
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, Workflow } from "effect/workflow"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { Actors } from "../../src/actors/index.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"

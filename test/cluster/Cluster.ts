@@ -15,7 +15,7 @@ import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { waitMs } from "../Eventually.ts"
 import { KeptLog } from "../KeptLog.ts"
 import { cleanEnv, launcher } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 interface Running {
   readonly handle: ChildProcessHandle

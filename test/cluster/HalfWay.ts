@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { Socket } from "node:net"
 import { connect, createServer } from "node:net"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 /** Gives the endpoint. */
 export const halfWay = (target: number, bytes: number): Effect.Effect<string, never, Scope.Scope> =>

@@ -8,7 +8,7 @@ import { once } from "node:events"
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 export const howToInstall = "PostgreSQL is not here, or no user to run it. On Debian: apt-get install -y postgresql-15"
 

@@ -10,7 +10,7 @@ import * as Bank from "../../examples/actors/Bank.ts"
 import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
 import * as Cluster from "./Cluster.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import * as Postgres from "./Postgres.ts"
 
 const program = fileURLToPath(new URL("../../examples/actors/runner.ts", import.meta.url))

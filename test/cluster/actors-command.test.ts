@@ -9,7 +9,7 @@ import { eventually } from "../Eventually.ts"
 import { runInProcess } from "../processes/cli/InProcess.ts"
 import { Counter, Later } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { startRunner } from "./RunnerProcess.ts"
 
 const runner = (endpoints: string, port: number) =>

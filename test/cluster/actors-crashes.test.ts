@@ -7,7 +7,7 @@ import * as Orders from "../../examples/actors/Orders.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Change, Wallet } from "../actors/state/Wallet.ts"
 import * as Cluster from "./Cluster.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { startRunner } from "./RunnerProcess.ts"
 
 const wallets = Array.from({ length: 8 }, (_, i) => `wallet ${i}`)

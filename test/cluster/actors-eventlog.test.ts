@@ -32,7 +32,7 @@ import type { ConformanceCase } from "../../src/testing/index.ts"
 import { eventJournalCases, eventLogEncryptedCases, eventLogUnencryptedCases } from "../../src/testing/index.ts"
 import type { Clients } from "./TwoClients.ts"
 import { inTurn, TwoClients } from "./TwoClients.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import * as Postgres from "./Postgres.ts"
 
 const suites: ReadonlyArray<readonly [string, (clients: Clients) => ReadonlyArray<ConformanceCase>]> = [

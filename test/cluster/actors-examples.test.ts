@@ -7,7 +7,7 @@ import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
 import { suite } from "../examples/actors/Suite.ts"
 import * as Cluster from "./Cluster.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import * as Postgres from "./Postgres.ts"
 
 let cluster: Cluster.Cluster

@@ -18,7 +18,7 @@ import { Account, add, jobs, Journal, layer as program, letters, Sleeper } from 
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import * as Postgres from "./Postgres.ts"
 
 const json = (text: string): ReadonlyArray<Record<string, unknown>> =>

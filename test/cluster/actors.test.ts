@@ -9,7 +9,7 @@ import { Add, Counter, handled } from "../actors/Counter.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { startRunner } from "./RunnerProcess.ts"
 import { onShared, SharedCluster, withClient } from "./SharedCluster.ts"
 

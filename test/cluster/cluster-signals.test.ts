@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { eventually } from "../Eventually.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 it.live.each(["SIGHUP", "SIGQUIT"] as const)(
   "%s ends the nodes of flaredb cluster before it ends",

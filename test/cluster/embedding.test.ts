@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { cleanEnv } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 it.live("a service with a node in its process serves, and finds what it had when it is started again", () =>
   Effect.gen(function*() {

@@ -5,7 +5,7 @@ import { Deferred, Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 it.live("starts with certificates and prints client lines that work", () =>
   Effect.gen(function*() {

@@ -7,7 +7,7 @@ import { createConnection } from "node:net"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 const startCluster = Effect.fnUntraced(function*(
   [program, ...args]: readonly [string, ...ReadonlyArray<string>],

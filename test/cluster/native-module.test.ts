@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url"
 import { startArgs } from "../processes/cli/CommandLine.ts"
 import { temporaryFolder } from "../storage/TemporaryFolder.ts"
 import { run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 const original = resolve("node_modules/rocksdb-native")
 const prebuilt = join("prebuilds", `linux-${process.arch}`, "rocksdb-native.node")

@@ -8,7 +8,7 @@ import { createConnection } from "node:net"
 import { processSettings } from "../../src/cli/launch/ProcessSettings.ts"
 import { eventually } from "../Eventually.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 /** None of the settings that a node's process needs: what a user has who types the command. */
 const plainEnv = {

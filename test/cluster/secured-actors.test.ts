@@ -18,7 +18,7 @@ import { eventually } from "../Eventually.ts"
 import { certificatesOf, clientTls } from "./Certified.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 const prefix = "fx/"
 

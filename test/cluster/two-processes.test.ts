@@ -6,7 +6,7 @@ import type { NodeReport } from "../../src/protocol/NodeReport.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as Cluster from "./Cluster.ts"
 import { launcher, run } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 it.live("a second process that runs as node 2 is an error in the log, in status and in the metrics", () =>
   Effect.gen(function*() {

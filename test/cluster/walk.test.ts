@@ -15,7 +15,7 @@ import { eventually } from "../Eventually.ts"
 import { startArgs, untilLine } from "../processes/cli/CommandLine.ts"
 import { runInProcess } from "../processes/cli/InProcess.ts"
 import { launcher } from "./Flaredb.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { untilEntries } from "./Metrics.ts"
 
 interface Step {

@@ -15,7 +15,7 @@ import { headersIn, openCollector } from "../../src/http/Collector.ts"
 import { HttpAddress } from "../../src/http/HttpServer.ts"
 import { maxRequests } from "../../src/http/OtlpClient.ts"
 import * as OtlpClient from "../../src/http/OtlpClient.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { eventually } from "../Eventually.ts"
 import { temporaryFolder } from "../storage/TemporaryFolder.ts"
 

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { connect, createServer } from "node:net"
 import { HostNames } from "../../src/net/HostNames.ts"
 import { formatBound, listen } from "../../src/net/Listening.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 class SystemError extends Error {
   readonly code: string

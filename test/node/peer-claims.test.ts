@@ -6,11 +6,9 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Queue, References } from "effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Config from "../../src/config/index.ts"
-import { InvalidArgument } from "../../src/FlareDbError.ts"
 import { encodeCommand } from "../../src/kv/model/Command.ts"
 import * as KvStateMachine from "../../src/kv/KvStateMachine.ts"
 import * as OwnIdentity from "../../src/machine/OwnIdentity.ts"
-import * as RowMachine from "../../src/machine/RowMachine.ts"
 import type { StateMachine } from "../../src/machine/StateMachine.ts"
 import { maxKeptCommandBytes } from "../../src/node/KeptCommands.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
@@ -25,6 +23,7 @@ import { listening } from "../../src/testing/PeerTransportSuite.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
+import { Words } from "./Words.ts"
 
 const ids = [1, 2, 3].map(NodeId)
 const [own, peer] = ids as [NodeId, NodeId]
@@ -139,32 +138,19 @@ it.effect("follows a cluster of today with a clock that stands at 1970", () =>
 
 it.effect("decodes a command of another node once, to check it and to apply it", () =>
   Effect.gen(function*() {
-    let decoded = 0
-    const applied: Array<string> = []
-    const machine = RowMachine.layer<string, never>({
-      name: "words",
-      decodeCommand: (bytes) => {
-        decoded += 1
-        return bytes.byteLength > 0
-          ? Buffer.from(bytes).toString()
-          : new InvalidArgument({ field: "word", problem: "is empty" })
-      },
-      apply: (_, word) => Effect.sync(() => void applied.push(word)).pipe(Effect.as(new Uint8Array(0))),
-      decodeQuery: () => new InvalidArgument({ field: "query", problem: "there is none" }),
-      query: () => Effect.die("never")
-    })
-    const { sayUntil } = yield* start(machine)
-    const words = ["a", "b", "c"].map((word, i) => entryOf(i + 1, nowMs, Buffer.from(word)))
-    yield* sayUntil(() => applied.length === 3, append(words, 3))
-    assert.deepStrictEqual(applied, ["a", "b", "c"])
+    const words = new Words()
+    const { sayUntil } = yield* start(words.machine)
+    const entries = ["a", "b", "c"].map((word, i) => entryOf(i + 1, nowMs, Buffer.from(word)))
+    yield* sayUntil(() => words.applied.length === 3, append(entries, 3))
+    assert.deepStrictEqual(words.applied, ["a", "b", "c"])
     // Said again, they are known and not looked at.
-    const before = decoded
-    yield* sayUntil(() => true, append(words, 3))
-    assert.deepStrictEqual([before, decoded], [3, 3])
+    const before = words.decoded
+    yield* sayUntil(() => true, append(entries, 3))
+    assert.deepStrictEqual([before, words.decoded], [3, 3])
     // Of a large one the decoded command is not kept in memory until it is applied.
     const large = [entryOf(4, nowMs, Buffer.alloc(maxKeptCommandBytes + 1, "d"))]
-    yield* sayUntil(() => applied.length === 4, append(large, 4))
-    assert.strictEqual(decoded, 5)
+    yield* sayUntil(() => words.applied.length === 4, append(large, 4))
+    assert.strictEqual(words.decoded, 5)
   }).pipe(Effect.scoped))
 
 it.effect("writes few lines about thousands of messages, and counts the others", () => {

@@ -6,7 +6,7 @@ import { peerTransportCases } from "../../src/testing/PeerTransportSuite.ts"
 import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { nodeOf, TestAuthority } from "../net/tls/TestCertificates.ts"
 
 const nodes = [1, 2, 3].map(NodeId)

@@ -6,7 +6,7 @@ import { clockText, ClockWatch } from "../../src/transport/rpc/ClockWatch.ts"
 import { certainMs, PeerClock } from "../../src/transport/rpc/PeerClock.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 import { eventually } from "../Eventually.ts"
 import { ahead } from "../WallClock.ts"
 

@@ -13,7 +13,7 @@ import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
 import { eventually } from "../Eventually.ts"
 import { otherCluster, someCluster } from "../client/Identities.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 const host = "127.0.0.1"
 const one = NodeId(1)

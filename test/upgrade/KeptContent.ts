@@ -12,7 +12,7 @@ import type { Reply } from "../../src/kv/model/Reply.ts"
 import { decodeReply } from "../../src/kv/model/ReplyCodec.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { eventually } from "../../src/testing/Checks.ts"
-import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../FreePorts.ts"
 
 /** Whose the kept directories are. */
 export const clusterId = "kept"

@@ -5,7 +5,6 @@
  * before a node listens on it, and each time that the node is down. Meanwhile this process holds the UDP port of the
  * same number, which no node uses: other processes that look here see it, and the system gives it back.
  */
-import { Effect } from "effect"
 import { createSocket } from "node:dgram"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
@@ -80,6 +79,3 @@ export const findPorts = async (count: number): Promise<ReadonlyArray<number>> =
   }
   return found
 }
-
-/** As an effect: that no port is left is a defect. */
-export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> => Effect.promise(() => findPorts(count))

@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
 import { backupName } from "../../../src/storage/backup/BackupNames.ts"
-import { freePorts } from "../../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../../FreePorts.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run } from "./CommandLine.ts"
 

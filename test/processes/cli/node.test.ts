@@ -2,7 +2,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, FileSystem, Layer, Stream } from "effect"
-import { freePorts } from "../../../src/cli/launch/FreePorts.ts"
+import { freePorts } from "../../FreePorts.ts"
 import type { RunOptions } from "./CommandLine.ts"
 import { run, runInto, runUnread, spawn } from "./CommandLine.ts"
 import { runInProcess } from "./InProcess.ts"
