@@ -20,7 +20,7 @@ import type { Query } from "../../kv/model/Query.ts"
 import { encodeQuery, queryProblem } from "../../kv/model/Query.ts"
 import type { RefusedReply, Reply } from "../../kv/model/Reply.ts"
 import { decodeReply } from "../../kv/model/ReplyCodec.ts"
-import type { Transaction } from "../../kv/model/Transaction.ts"
+import type { Operation, Transaction } from "../../kv/model/Transaction.ts"
 import { maxAnswerBytes, transactionSizeProblem, writes } from "../../kv/model/Transaction.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { Consistency, ReadFrom } from "../../protocol/ReadMode.ts"
@@ -93,9 +93,11 @@ export class Requests {
 
   /** Has a command carried out. */
   write(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
-    return command._tag === "Transact"
-      ? this.transact(command, options)
-      : this.send(this.pipelines.writes, command, options)
+    if (command._tag === "Transact") {
+      const { failure, success } = command.transaction
+      if (onlyReads(success) || onlyReads(failure)) return this.transact(command, options)
+    }
+    return this.send(this.pipelines.writes, command, options)
   }
 
   /** Has a command carried out that it does no harm to carry out more than once. It belongs to no session. */
@@ -104,8 +106,8 @@ export class Requests {
   }
 
   /**
-   * A transaction. Where the answer was lost and its results were not kept, and the list that was carried out only
-   * reads, nothing has changed: it takes place again, and its caller gets results in place of `ResultsNotKept`.
+   * A transaction with a list that only reads. Where that was carried out, its answer was lost and its results were not
+   * kept, nothing has changed: it takes place again, and its caller gets results in place of `ResultsNotKept`.
    */
   private transact(
     command: Extract<Command, { readonly _tag: "Transact" }>,
@@ -161,9 +163,12 @@ export class Requests {
   }
 }
 
+/** Whether a list gives results and changes nothing. */
+const onlyReads = (operations: ReadonlyArray<Operation>): boolean => operations.length > 0 && !operations.some(writes)
+
 /** Whether the results of a transaction were not kept, and the list of it that was carried out only reads. */
 const hasLostReading = ({ failure, success }: Transaction, reply: Answer): boolean =>
-  reply._tag === "DigestReply" && !(reply.succeeded ? success : failure).some(writes)
+  reply._tag === "DigestReply" && onlyReads(reply.succeeded ? success : failure)
 
 const spanNames = new Map<string, string>()
 
