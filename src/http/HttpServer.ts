@@ -87,8 +87,8 @@ export interface HttpCallers {
 
 type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections" | "maxPendingAnswerBytes">
 
-/** How often Node looks for connections whose time is over, in milliseconds. */
-const checkMs = 500
+/** How often Node looks for connections whose time is over, in milliseconds: a wake of a node at rest for each. */
+const checkMs = 1_000
 
 /** Where the HTTP port really is. */
 export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/http/HttpAddress") {}

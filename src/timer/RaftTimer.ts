@@ -65,11 +65,11 @@ export class TickCounter {
 
   /**
    * Wants the alarm when `ticks` more have passed. Answers with the milliseconds until then, or `undefined` where an
-   * alarm is set that comes no later. One that is set to less than half of that is put off: a follower that hears its
-   * leader wakes for that alone, and a node at work puts it off rarely.
+   * alarm is set that comes no later: it tells what has passed, and the next one is set from there. To put it off at
+   * each turn would cost a timer each, and Node wakes at the time of one that was taken back, too.
    */
   arm(ticks: number): number | undefined {
-    if (this.alarmTicks > 0 && this.alarmTicks <= ticks && (this.rung || this.alarmTicks * 2 > ticks)) return undefined
+    if (this.alarmTicks > 0 && this.alarmTicks <= ticks) return undefined
     this.alarmTicks = ticks
     return this.remainingMs()
   }

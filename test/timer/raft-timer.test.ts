@@ -100,22 +100,27 @@ describe("RaftTimer on the Effect clock", () => {
       assert.deepStrictEqual(owner.next(), [{ ticks: 7, lateMs: 0 }])
     }))
 
-  it.effect("does not wake an owner that has turns for other reasons", () =>
+  it.effect("sleeps once for a whole wait of an owner that has turns meanwhile, not once for each turn", () =>
     Effect.gen(function*() {
-      const owner = yield* own(RaftTimer.layer({ tickMs }), () => 7)
-      yield* TestClock.adjust(tickMs)
-      owner.next()
-      // The alarm is put off from each of these turns on, because less than half of it is left.
-      for (let turn = 0; turn < 5; turn++) {
-        yield* TestClock.adjust(5 * tickMs)
-        assert.deepStrictEqual(owner.next(), [])
-        owner.look()
-        assert.deepStrictEqual(owner.next(), [{ ticks: 5, lateMs: 0 }])
+      const clock = yield* Clock.Clock
+      let sleeps = 0
+      const counted: Clock.Clock = {
+        ...clock,
+        sleep: (duration) => {
+          sleeps += 1
+          return clock.sleep(duration)
+        }
       }
-      yield* TestClock.adjust(7 * tickMs - 1)
-      assert.deepStrictEqual(owner.next(), [])
-      yield* TestClock.adjust(1)
-      assert.deepStrictEqual(owner.next(), [{ ticks: 7, lateMs: 0 }])
+      const owner = yield* own(RaftTimer.layer({ tickMs }), () => 40).pipe(Effect.provideService(Clock.Clock, counted))
+      yield* TestClock.adjust(tickMs)
+      sleeps = 0
+      // A follower that hears its leader each five ticks for 80: its alarm goes off twice.
+      for (let turn = 0; turn < 16; turn++) {
+        yield* TestClock.adjust(5 * tickMs)
+        owner.look()
+      }
+      assert.strictEqual(sleeps, 2)
+      assert.strictEqual(owner.next().reduce((sum, { ticks }) => sum + ticks, 0), 81)
     }))
 
   it.effect("wakes the owner sooner when something makes that necessary", () => {

@@ -29,7 +29,7 @@ export const whileAllowed = <A, E, R, Refusal>(
     }))
 
 /** How often streams are looked at, in milliseconds. */
-const lookMs = 500
+const lookMs = 1_000
 
 const encoder = new TextEncoder()
 
