@@ -49,6 +49,10 @@ it.live(
         // It begins when it does, and ends with its first change.
         const written = yield* Effect.raceFirst(seen, Effect.forever(ran("sh", "-c", `${put} -sS`)))
         assert.include(written, `"value":"hello"`)
+        // The bundle of the command line once had no look at what is encoded.
+        for (const path of ["keys/%FF", "scan?prefix=%FF"]) {
+          assert.include(yield* ran("curl", "-sS", `${nodes[0]}/v1/${path}`), `"tag":"InvalidArgument"`)
+        }
 
         const counting = yield* Effect.forkChild(Effect.all(
           Array.from({ length: processes }, (_, i) => {

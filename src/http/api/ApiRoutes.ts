@@ -14,6 +14,7 @@ import { failed } from "./FailureResponse.ts"
 import { apiFailure } from "./Failures.ts"
 import { malformed } from "./JsonBody.ts"
 import { keyHandlers } from "./KeyHandlers.ts"
+import { decodedText } from "./KeyPath.ts"
 import { leaseHandlers } from "./LeaseHandlers.ts"
 import { transactionHandlers } from "./TransactionHandlers.ts"
 import { watchHandlers } from "./WatchHandlers.ts"
@@ -37,16 +38,6 @@ const nothingThere = HttpRouter.addAll(
   )
 )
 
-/** Whether a text is what it says when its percent signs are read. What is not would be read as something else. */
-const isEncodedText = (text: string): boolean => {
-  try {
-    decodeURIComponent(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** What is wrong with the URL of a request, if anything. */
 const urlProblem = (url: string): { readonly field: string; readonly problem: string } | undefined => {
   const [path = "", ...query] = url.split("?")
@@ -54,12 +45,16 @@ const urlProblem = (url: string): { readonly field: string; readonly problem: st
   if (path.includes(";")) return { field: "key", problem: "the path has a semicolon; write it as %3B" }
   if (path.includes("#")) return { field: "key", problem: "the path has a number sign; write it as %23" }
   const other = "is not percent-encoded UTF-8"
-  if (!isEncodedText(path)) {
+  if (decodedText(path) === undefined) {
     return { field: "key", problem: `the path ${other}; name a key of other bytes with keyEncoding=base64` }
   }
-  return isEncodedText(query.join("?"))
-    ? undefined
-    : { field: "query", problem: `${other}; name other bytes with encoding=base64` }
+  const parameters = query.join("?")
+  if (decodedText(parameters) === undefined) {
+    return { field: "query", problem: `${other}; name other bytes with encoding=base64` }
+  }
+  const names = [...new URLSearchParams(parameters).keys()]
+  const repeated = names.find((name, index) => names.indexOf(name) !== index)
+  return repeated === undefined ? undefined : { field: repeated.slice(0, 100), problem: "is given more than once" }
 }
 
 /** A URL that would be taken for another one is refused: a key or a prefix is part of it. */

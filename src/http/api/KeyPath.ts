@@ -6,6 +6,15 @@ import { bytesIn } from "./Entries.ts"
 
 const prefix = "/v1/keys/"
 
+/** The text that percent signs encode; `undefined` when it is none, and would be read as another one. */
+export const decodedText = (encoded: string): string | undefined => {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * The key that a path names. It is cut out of the URL as it came, because a router takes slashes for separators: `a//b`
  * and `a/` are keys. The guard of the port sees to it that the path before the key is written in one way.
@@ -13,10 +22,8 @@ const prefix = "/v1/keys/"
 export const keyInPath = (url: string, encoding: Encoding): Uint8Array | InvalidArgument => {
   const path = url.split("?", 1)[0] as string
   const written = path.startsWith(prefix) ? path.slice(prefix.length) : ""
-  let text: string
-  try {
-    text = decodeURIComponent(written)
-  } catch {
+  const text = decodedText(written)
+  if (text === undefined) {
     return new InvalidArgument({
       field: "key",
       problem: "has a percent sign that begins no encoded UTF-8; a key of other bytes is named with keyEncoding=base64"

@@ -9,7 +9,7 @@ import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { jsonField } from "../../client/Encoding.ts"
 import { Position } from "../../client/Position.ts"
-import type { WatchFailure, WatchTarget } from "../../client/Watch.ts"
+import type { WatchFailure, WatchOptions, WatchTarget } from "../../client/Watch.ts"
 import { defaultProgressMs, rangesOf } from "../../client/Watch.ts"
 import type { Changes, WatchEvent, WatchNotice } from "../../client/WatchNotice.ts"
 import type { AccessError } from "../../FlareDbError.ts"
@@ -80,15 +80,25 @@ const targetOf = ({ encoding = "text", key, keyEncoding = encoding, prefix }: Wa
   return target
 }
 
+/** Where a watch begins. */
+type Beginning = Pick<WatchOptions, "after" | "fromRevision">
+
 /** Where a watch begins: behind the last event that its caller has, or at a revision. */
-const beginningOf = ({ headers, query: { from } }: WatchAsked) => {
+const beginningOf = ({ headers, query: { from } }: WatchAsked): Effect.Effect<Beginning, InvalidArgument> => {
+  const refused = (field: string, problem: string) => Effect.fail(new InvalidArgument({ field, problem }))
   const last = headers["last-event-id"]
-  if (last === undefined || last === "") return Effect.succeed(from === undefined ? {} : { fromRevision: from })
-  const revision = /^\d{1,16}$/.test(last) ? Number(last) : Number.NaN
-  if (Number.isSafeInteger(revision)) return Effect.succeed({ fromRevision: revision + 1 })
-  return Effect.mapBoth(Position.decode(last), {
-    onSuccess: (after) => ({ after }),
-    onFailure: ({ problem }) => new InvalidArgument({ field: "Last-Event-ID", problem })
+  if (last === undefined || last === "") {
+    return from === 0 ? refused("from", "is 0; the first revision is 1") : Effect.succeed({ fromRevision: from })
+  }
+  const behind: Effect.Effect<number | Position, InvalidArgument> = /^\d{1,16}$/.test(last)
+    ? Effect.succeed(Number(last))
+    : Position.decode(last)
+  return Effect.matchEffect(behind, {
+    onSuccess: (found) =>
+      (typeof found === "number" ? found : found.revision) >= Number.MAX_SAFE_INTEGER
+        ? refused("Last-Event-ID", `${JSON.stringify(last)} is behind all revisions`)
+        : Effect.succeed<Beginning>(typeof found === "number" ? { fromRevision: found + 1 } : { after: found }),
+    onFailure: ({ problem }) => refused("Last-Event-ID", problem)
   })
 }
 

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { OpenApi } from "effect/http-api"
 import { Api } from "../../../src/http/api/Api.ts"
+import { someCluster } from "../../client/Identities.ts"
 import type { Asked } from "./ApiPort.ts"
 import { json, port, quietly } from "./ApiPort.ts"
 
@@ -99,9 +100,12 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "watch.watch": [
     ["/v1/watch?key=a&prefix=b", {}, "key"],
     ["/v1/watch?key=", {}, "key"],
-    ["/v1/watch?from=0", {}, "fromRevision"],
+    ["/v1/watch?from=0", {}, "from"],
+    ["/v1/watch?from=1&from=2", {}, "from"],
     ["/v1/watch?heartbeatMs=1", {}, "heartbeatMs"],
-    ["/v1/watch", { headers: { "last-event-id": "yesterday" } }, "Last-Event-ID"]
+    ["/v1/watch", { headers: { "last-event-id": "yesterday" } }, "Last-Event-ID"],
+    ["/v1/watch", { headers: { "last-event-id": "9007199254740991" } }, "Last-Event-ID"],
+    ["/v1/watch", { headers: { "last-event-id": `${someCluster}@9007199254740991` } }, "Last-Event-ID"]
   ]
 }
 
