@@ -66,7 +66,8 @@ export const make = (pipelines: Pipelines): Commands["Service"] => {
     write: (command, options) => {
       const pipeline = options?.repeatable === true ? pipelines.repeatable : pipelines.writes
       return Effect.catchTag(
-        pipeline.submit(command, options?.timeoutMs ?? requestTimeoutMs),
+        // A copy, because a node of this process has it in its log when the caller fills the array with the next one.
+        Effect.suspend(() => pipeline.submit(new Uint8Array(command), options?.timeoutMs ?? requestTimeoutMs)),
         // A command without a session cannot lose one.
         "SessionExpired",
         (error) => Effect.die(error)

@@ -170,10 +170,10 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
       })
     }
     const { buffer = defaultBuffer, isOwn, previous = false, progressMs = defaultProgressMs } = options
-    const rest = isOwn === undefined ? undefined : new WatchRest(isOwn)
     return Effect.map(
       Watcher.make({ client, pool, router, openings, request, cluster: options.after?.cluster, progressMs }),
       (watcher): WatchHandle => {
+        const rest = isOwn === undefined ? undefined : new WatchRest(isOwn)
         const asked = Effect.map(watcher.next, (told) => noticesOf(told, previous))
         const next = rest === undefined
           ? asked

@@ -109,3 +109,24 @@ export class Operation<Failure> implements Limited {
     if (this.known !== "settled") this.settle(this.submitter.outOfTime(this))
   }
 }
+
+/** No definite answer came to an attempt at these. */
+export const markedAmbiguous = <Failure>(
+  batch: ReadonlyArray<Operation<Failure>>
+): ReadonlyArray<Operation<Failure>> => {
+  for (const operation of batch) operation.markAmbiguous()
+  return batch
+}
+
+/**
+ * The bytes for each run of an effect. It may be run again, also at the same time, and what an earlier run handed over
+ * may stand in a log: the first one has the bytes, and later ones have copies.
+ */
+export const ofEachRun = (bytes: Uint8Array): () => Uint8Array => {
+  let handedOver = false
+  return () => {
+    if (handedOver) return new Uint8Array(bytes)
+    handedOver = true
+    return bytes
+  }
+}

@@ -20,7 +20,7 @@ import type { Endpoint } from "../connection/Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "../connection/Endpoint.ts"
 import { Lane } from "./Lane.ts"
 import type { Submitter } from "./Operation.ts"
-import { Operation } from "./Operation.ts"
+import { markedAmbiguous, ofEachRun, Operation } from "./Operation.ts"
 import type { PipelineOptions } from "./PipelineOptions.ts"
 import type { NodeFailure, PipelineError } from "./OperationFailure.ts"
 import { isAccessError, isShort } from "./OperationFailure.ts"
@@ -102,7 +102,9 @@ export class Pipeline implements Submitter<PipelineError> {
   ): Effect.Effect<Uint8Array, PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
-    return spanned(name, (span) => this.submitted(bytes, timeoutMs, maxAnswerBytes, span))
+    // A session writes its number into the bytes.
+    const own = this.options.session === undefined ? () => bytes : ofEachRun(bytes)
+    return spanned(name, (span) => this.submitted(own(), timeoutMs, maxAnswerBytes, span))
   }
 
   private submitted(
@@ -388,12 +390,6 @@ export class Pipeline implements Submitter<PipelineError> {
     const maximum = this.options.client.maxPendingOperations
     return new Overloaded({ limit: "maxPendingOperations", current: maximum, maximum })
   }
-}
-
-/** No definite answer came to an attempt at these. */
-const markedAmbiguous = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
-  for (const operation of batch) operation.markAmbiguous()
-  return batch
 }
 
 const reasonOf = (cause: Cause.Cause<unknown>): string => errorText(Cause.squash(cause))
