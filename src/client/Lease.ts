@@ -188,8 +188,11 @@ export const make = (requests: RequestPort): Leases["Service"] => {
     scoped: (ttlMs) =>
       Effect.flatMap(monotonicMs, (sentMs) =>
         Effect.flatMap(
-          // Its end by time is what remains when the revocation fails.
-          Effect.acquireRelease(grant(ttlMs), ({ id }) => Effect.ignore(revoke(id, { timeoutMs: ttlMs }))),
+          // Its end by time is what remains when the revocation fails, and a program that ends does not wait for that.
+          Effect.acquireRelease(
+            grant(ttlMs),
+            ({ id }) => Effect.ignore(revoke(id, { timeoutMs: Math.min(ttlMs, requests.requestTimeoutMs) }))
+          ),
           (lease) => hold(keepAlive, lease, sentMs)
         )),
     timeToLive: (lease, options) =>

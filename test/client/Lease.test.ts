@@ -1,11 +1,12 @@
 /** What leases promise their holders, on memory and on RocksDB, in real time. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { LeaseLost, LeaseNotFound } from "../../src/FlareDbError.ts"
+import { maxTtlMs } from "../../src/kv/model/Limits.ts"
 import { connectTo, FakeNode } from "./FakeCluster.ts"
 import { FakeStore } from "./FakeStore.ts"
 import { stores } from "./Stores.ts"
@@ -96,5 +97,28 @@ describe("a holder that is cut off", () => {
         assert.deepInclude(yield* Deferred.await(lost), { reason: "unconfirmed" })
         node.write = store.answer
       }).pipe(Effect.provide(context))
+    }))
+})
+
+describe("a lease of the longest time", () => {
+  it.effect("is revoked with its scope, which waits for an answer no longer than any operation", () =>
+    Effect.gen(function*() {
+      const store = yield* FakeStore.make
+      const node = new FakeNode(1)
+      node.write = store.answer
+      const context = yield* Layer.build(RemoteClient.layerConnect({ endpoints: [node.endpoint] }, connectTo([node])))
+      const leases = Context.get(context, Leases)
+      const scope = yield* Scope.make()
+      const { id } = yield* Scope.provide(leases.scoped(maxTtlMs), scope)
+      yield* Scope.close(scope, Exit.void)
+      assert.instanceOf(yield* Effect.flip(leases.revoke(id)), LeaseNotFound)
+
+      const other = yield* Scope.make()
+      yield* Scope.provide(leases.scoped(maxTtlMs), other)
+      node.write = () => Effect.never
+      const closing = yield* Effect.forkChild(Scope.close(other, Exit.void))
+      for (let ms = 0; ms < 5_100; ms += 100) yield* TestClock.adjust(100)
+      assert.isDefined(closing.pollUnsafe())
+      node.write = store.answer
     }))
 })
