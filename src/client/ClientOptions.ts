@@ -59,7 +59,10 @@ export interface ClientOptions {
   readonly attemptTimeoutMs?: number | undefined
   /** Calls of one kind in flight. More hide latency, fewer make larger batches. Default 4. */
   readonly maxCallsInFlight?: number | undefined
-  /** Consistency of reads that name none. Default `linearizable`. */
+  /**
+   * Consistency of reads that name none. Default `linearizable`. What locks, elections, mirrors, `modify` and actors
+   * read to decide something is linearizable in any case.
+   */
   readonly consistency?: Consistency | undefined
   /**
    * Which node answers reads that name none. Default `any`: the first endpoint that works, so name the nearest first

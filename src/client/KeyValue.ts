@@ -202,7 +202,8 @@ const modifyKey = Effect.fnUntraced(function*<E, R>(
   const clock = yield* Clock.Clock
   const left = () => ({ timeoutMs: timeLeft(deadlineMs, monotonicMsOf(clock)) })
   const attempts = options?.attempts ?? defaultAttempts
-  let previous = yield* get(key, left())
+  // What it decides on is the latest state, as of a transaction that writes.
+  let previous = yield* get(key, { consistency: "linearizable", ...left() })
   for (let attempt = 1;; attempt++) {
     const changed = change(previous)
     const next = Effect.isEffect(changed) ? yield* changed : changed

@@ -120,7 +120,8 @@ export const listPrefixes = Effect.fnUntraced(function*(
       const entries: Array<KeyValueEntry> = []
       let cursor: Uint8Array | undefined
       do {
-        const page = yield* keyValue.scan(range.gte, { cursor })
+        // A node that is cut off may be behind all the history that there is to watch from.
+        const page = yield* keyValue.scan(range.gte, { cursor, consistency: "linearizable" })
         for (const entry of page.entries) {
           if (within !== undefined && !ranges.contains(entry.key)) continue
           entries.push(entry)

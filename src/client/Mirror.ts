@@ -162,7 +162,7 @@ export class Mirror {
     const key = first === undefined || first.gte.byteLength === 0 ? "-" : first.gte
     const anything = { if: [Compare.exists(key)] }
     return Effect.flatMap(
-      this.keyValue.transact(anything),
+      this.keyValue.transact(anything, { consistency: "linearizable" }),
       ({ revision }) => Effect.as(this.awaitRevision(revision), revision)
     )
   })

@@ -39,6 +39,9 @@ export interface WaitQueueParts {
 /** Pause before a read that failed is repeated while waiting, in milliseconds. */
 const retryMs = 200
 
+/** For what decides who waits for whom: a node that is behind does not know the ticket yet. */
+const latest: ReadOptions = { consistency: "linearizable" }
+
 /** Hexadecimal digits enough for every lease, so that the keys of a queue list in the order of their leases. */
 const leaseDigits = 14
 
@@ -140,7 +143,7 @@ export class WaitQueue {
         if (predecessor === undefined) return Effect.void
         const tell = told || onWait === undefined
           ? Effect.void
-          : Effect.flatMap(this.retryForever(this.headOf(undefined)), onWait)
+          : Effect.flatMap(this.retryForever(this.headOf(latest)), onWait)
         return Effect.andThen(tell, Effect.andThen(this.retryForever(this.untilGone(predecessor.key)), wait(true)))
       })
     return Effect.raceFirst(wait(false), ticket.lease.lost)
@@ -159,7 +162,7 @@ export class WaitQueue {
 
   /** The ticket right before another one; `undefined` at the head. */
   readonly before = (ticket: Ticket): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
-    return Effect.flatMap(this.entriesOf(undefined), (entries) => {
+    return Effect.flatMap(this.entriesOf(latest), (entries) => {
       // A list of several pages is not one read, but what stood before this ticket all the time is in it.
       let predecessor: KeyValueEntry | undefined
       let own = false
@@ -183,7 +186,7 @@ export class WaitQueue {
   private untilGone(key: Uint8Array): Effect.Effect<void, ReadFailure> {
     const { keyValue, watch } = this.parts
     return Effect.flatMap(
-      Effect.catchTags(keyValue.transact({ do: [Op.get(key)] }), {
+      Effect.catchTags(keyValue.transact({ do: [Op.get(key)] }, latest), {
         LeaseNotFound: Effect.die,
         SessionExpired: Effect.die,
         ResultsNotKept: Effect.die,

@@ -6,7 +6,8 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Envelope, MessageStorage, ShardingConfig, Snowflake } from "effect/cluster"
 import type { EntityAddress, Reply } from "effect/cluster"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { countFenced } from "../ActorMetrics.ts"
 import { StepWriter } from "../StepWriter.ts"
@@ -253,7 +254,7 @@ export const makeEncoded = Effect.fnUntraced(function*(
   reading: Reading = { freshness: new Freshness(false), rests: false }
 ) {
   const keys = new ClusterKeys(options)
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const store = { kv, steps: yield* StepWriter.make(kv) }
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, reading)
   const retention = yield* Retention.make(keys, options)
@@ -283,7 +284,7 @@ const savingRequests = Effect.fnUntraced(function*(
 ) {
   const config = Option.getOrUndefined(yield* Effect.serviceOption(ShardingConfig.ShardingConfig))
   if (config === undefined) return saveRequest
-  const count = new ShardCount(new ClusterKeys(options), yield* KeyValue, config.shardsPerGroup)
+  const count = new ShardCount(new ClusterKeys(options), yield* LatestReads, config.shardsPerGroup)
   const held = yield* HeldShards
   const save: typeof saveRequest = (request) =>
     // A runner that holds shards was registered with its number.

@@ -9,7 +9,8 @@ import { Deferred, Effect, Exit, Stream } from "effect"
 import type { Scope } from "effect"
 import { entryBytes } from "../../client/Listing.ts"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Watch } from "../../client/Watch.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { RequestRow } from "./MessageRows.ts"
@@ -80,7 +81,7 @@ export class QueuePages {
     maxBytes: number,
     reader: PageReader
   ): Effect.fn.Return<QueuePages, never, KeyValue | Watch | Scope.Scope> {
-    const pages = new QueuePages(keys, yield* KeyValue, reader, maxBytes, shards)
+    const pages = new QueuePages(keys, yield* LatestReads, reader, maxBytes, shards)
     const watch = yield* Watch
     const began = Deferred.makeUnsafe<void>()
     const prefixes = shards.map((shard) => keys.queue(shard))

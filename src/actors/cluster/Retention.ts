@@ -11,7 +11,8 @@
  */
 import { Clock, Duration, Effect } from "effect"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { savedMsOf } from "../overview/SavedTime.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
@@ -108,7 +109,7 @@ export class Retention {
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, { keepProcessedFor }: RetentionOptions) {
     const keep = Duration.toMillis(Duration.fromInputUnsafe(keepProcessedFor ?? defaultKeep))
     const keepHours = Number.isFinite(keep) ? Math.ceil(keep / millisPerHour) : undefined
-    const retention = new Retention(keys, yield* KeyValue, yield* Clock.Clock, keepHours)
+    const retention = new Retention(keys, yield* LatestReads, yield* Clock.Clock, keepHours)
     const shards = yield* HeldShards
     if (keepHours !== undefined) {
       const sweep = Effect.suspend(() => shards.isRunner ? Effect.ignore(retention.sweep) : Effect.void)

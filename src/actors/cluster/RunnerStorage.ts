@@ -17,7 +17,8 @@ import type { NonEmptyArray } from "effect/Array"
 import { RunnerStorage, ShardingConfig } from "effect/cluster"
 import type { ClusterError } from "effect/cluster"
 import type { WriteFailure } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
@@ -274,7 +275,7 @@ class Runners {
     const sentMs = this.nowMs()
     const kept = yield* Effect.result(Effect.all([
       this.leases.keepAlive(lease),
-      check ? this.leases.timeToLive(lease) : Effect.undefined
+      check ? this.leases.timeToLive(lease, { consistency: "linearizable" }) : Effect.undefined
     ], { concurrency: 2 }))
     if (kept._tag === "Failure") {
       if (kept.failure._tag !== "LeaseNotFound") return yield* kept.failure
@@ -345,7 +346,7 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
   const clock = yield* Clock.Clock
   const ttlMs = Math.max(minTtlMs, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(shardLockExpiration))))
   const keys = new ClusterKeys(name)
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const leases = yield* Leases
   const scope = yield* Effect.scope
   const runners = new Runners(

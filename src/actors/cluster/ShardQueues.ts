@@ -12,6 +12,7 @@ import type { MirrorFailure } from "../../client/Mirror.ts"
 import type { WriteFailure } from "../../client/KeyValue.ts"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import type { Changes, Listed, WatchEvent } from "../../client/WatchNotice.ts"
 import { Watch } from "../../client/Watch.ts"
 import { watchQueues } from "../ActorMetrics.ts"
@@ -94,7 +95,7 @@ export class ShardQueues {
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, reading: Reading) {
     const queues = new ShardQueues(
       keys,
-      yield* KeyValue,
+      yield* LatestReads,
       yield* Watch,
       yield* Effect.scope,
       Option.getOrUndefined(yield* Effect.serviceOption(DueTime)),

@@ -17,7 +17,8 @@ import type { Scope } from "effect"
 import { EventLogServerEncrypted } from "effect/eventlog"
 import type { EventLogEncryption } from "effect/eventlog"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Watch } from "../../client/Watch.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
 import { firstSequence } from "./AppendedRows.ts"
@@ -51,7 +52,7 @@ const maxIvBytes = 64
 const make = Effect.fnUntraced(function*(
   { name = "default", prefix = defaultPrefix }: EventLogStorageOptions
 ): Effect.fn.Return<Service, never, KeyValue | Watch | Scope.Scope> {
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const watch = yield* Watch
   const keys = new ServerKeys(prefix, "ex", name)
   const server = new ServerRows(kv, keys)

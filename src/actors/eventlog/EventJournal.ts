@@ -16,7 +16,8 @@
 import { Effect, Layer, PubSub, Semaphore } from "effect"
 import type { Scope } from "effect"
 import { EventJournal } from "effect/eventlog"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Watch } from "../../client/Watch.ts"
 import { clearPrefix } from "../persistence/Clearing.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
@@ -67,7 +68,7 @@ const problemOf = (entries: ReadonlyArray<Entry>) => {
 const make = Effect.fnUntraced(function*(
   { maxReadBytes = defaultMaxReadBytes, name = "default", prefix = defaultPrefix }: EventJournalOptions
 ): Effect.fn.Return<Service, never, KeyValue | Watch | Scope.Scope> {
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const watch = yield* Watch
   const scope = yield* Effect.scope
   const keys = new JournalKeys(prefix, name)

@@ -15,7 +15,8 @@
 import { Effect, Layer, Stream } from "effect"
 import type { Scope } from "effect"
 import { EventJournal, EventLogServerUnencrypted } from "effect/eventlog"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Watch } from "../../client/Watch.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
 import { firstSequence } from "./AppendedRows.ts"
@@ -43,7 +44,7 @@ const defaultMaxReadBytes = 256 * 1024 * 1024
 const make = Effect.fnUntraced(function*(
   { maxReadBytes = defaultMaxReadBytes, name = "default", prefix = defaultPrefix }: EventLogUnencryptedStorageOptions
 ): Effect.fn.Return<Service, never, KeyValue | Watch | Scope.Scope> {
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const watch = yield* Watch
   const keys = new ServerKeys(prefix, "el", name)
   const server = new ServerRows(kv, keys)

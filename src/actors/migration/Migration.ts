@@ -8,7 +8,8 @@
 import { Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Persistence } from "effect/persistence"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import type { Leases } from "../../client/Lease.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { ClusterKeys } from "../cluster/ClusterKeys.ts"
@@ -89,7 +90,7 @@ export class Migration {
   static readonly make = Effect.fnUntraced(function*(options: MigrationOptions) {
     const { cluster, prefix, queueTable, tablePrefix } = options
     const sql = yield* SqlClient.SqlClient
-    const kv = yield* KeyValue
+    const kv = yield* LatestReads
     const tables = yield* Tables.read(sql)
     for (const table of options.required) if (!tables.has(table)) return yield* new TableMissing({ table })
     const keys = new ClusterKeys({ cluster, prefix })

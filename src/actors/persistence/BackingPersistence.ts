@@ -13,7 +13,8 @@ import { Duration, Effect, Layer, Option } from "effect"
 import { Persistence } from "effect/persistence"
 import { readU64, writeU64 } from "../../bytes/U64.ts"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
@@ -186,7 +187,7 @@ class Store implements Persistence.BackingPersistenceStore {
 }
 
 const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPersistenceOptions) {
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const time = yield* LogTime.LogTime
   const leases = new ExpiryLeases(yield* Leases)
   const longLived = new LongLived(kv, prefix)

@@ -18,7 +18,8 @@
  */
 import { Duration, Effect, Layer, RcMap } from "effect"
 import { PersistedQueue } from "effect/persistence"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Watch } from "../../client/Watch.ts"
 import * as LogTime from "../LogTime.ts"
@@ -56,7 +57,7 @@ const failed = (what: string) => (cause: unknown): PersistedQueue.PersistedQueue
 
 const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   const { prefix = defaultPrefix } = options
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const leases = yield* Leases
   const watch = yield* Watch
   const { now } = yield* LogTime.LogTime

@@ -8,7 +8,8 @@
 import { Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import { Leases } from "../../client/Lease.ts"
 import { InvalidArgument } from "../../FlareDbError.ts"
 import type { Watch } from "../../client/Watch.ts"
@@ -44,7 +45,7 @@ const finite = (numbers: Readonly<Record<string, number>>): Effect.Effect<void, 
 export const make = Effect.fnUntraced(function*(
   { name = "default", prefix = defaultPrefix }: RateLimiterStoreOptions
 ): Effect.fn.Return<RateLimiter.RateLimiterStore["Service"], never, KeyValue | Leases | LogTime.LogTime | Scope.Scope> {
-  const kv = yield* KeyValue
+  const kv = yield* LatestReads
   const { now } = yield* LogTime.LogTime
   const longLived = new LongLived(kv, prefix)
   yield* longLived.sweeping(now)

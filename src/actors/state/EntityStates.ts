@@ -2,7 +2,8 @@
 import { Context, Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import type { Entity } from "effect/cluster"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
+import { LatestReads } from "../LatestReads.ts"
 import type { ClusterName } from "../cluster/ClusterKeys.ts"
 import { ClusterKeys } from "../cluster/ClusterKeys.ts"
 import type { ShardTable } from "../cluster/HeldShards.ts"
@@ -48,7 +49,7 @@ export class EntityStates extends Context.Service<EntityStates, {
         }
         return EntityStates.of({
           keys: new ClusterKeys(name),
-          kv: yield* KeyValue,
+          kv: yield* LatestReads,
           shards: yield* HeldShards,
           turnOf: ({ entityId, entityType }) => {
             const entity = JSON.stringify([entityType, entityId])
