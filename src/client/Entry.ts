@@ -2,7 +2,10 @@
 import { allocate } from "../bytes/Slab.ts"
 import type { KeyRecord } from "../kv/model/KeyRecord.ts"
 
-/** A key or a value: bytes, or text that becomes its UTF-8 bytes. */
+/**
+ * A key or a value: bytes, or text that becomes its UTF-8 bytes. Half of a surrogate pair is no text and becomes
+ * U+FFFD, so do not cut texts where pairs may be.
+ */
 export type Data = string | Uint8Array
 
 const encoder = new TextEncoder()

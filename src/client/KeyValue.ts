@@ -22,7 +22,7 @@ import type {
   WriteFailure
 } from "./session/Requests.ts"
 import { invalid, unexpected } from "./session/Requests.ts"
-import { timeLeft, timeoutProblem } from "./session/Timeout.ts"
+import { countFromOneProblem, timeLeft, timeoutProblem } from "./session/Timeout.ts"
 import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
 import { Compare, Op, resultOf, transactionOf } from "./Txn.ts"
 
@@ -290,7 +290,8 @@ export const make = (requests: RequestPort): KeyValue["Service"] => {
     modify: (key, change, options) => {
       const bytes = bytesOf(key)
       const timeoutMs = options?.timeoutMs ?? requests.requestTimeoutMs
-      const problem = timeoutProblem(timeoutMs)
+      const { attempts = defaultAttempts } = options ?? {}
+      const problem = timeoutProblem(timeoutMs) ?? countFromOneProblem("attempts", attempts)
       if (problem !== undefined) return Effect.fail(problem)
       return Effect.flatMap(
         monotonicMs,

@@ -10,12 +10,14 @@ import { Data, Deferred, Effect, Exit, Latch, Option, Stream } from "effect"
 import type { Scope } from "effect"
 import type { Compacted } from "../FlareDbError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
+import { contains, prefixRange } from "../bytes/KeyRange.ts"
 import { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { Data as KeyData, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import { KeyValue } from "./KeyValue.ts"
 import { entryBytes, listPrefixes } from "./Listing.ts"
 import type { ReadFailure, WriteFailure } from "./session/Requests.ts"
+import { countFromOneProblem } from "./session/Timeout.ts"
 import { Compare } from "./Txn.ts"
 import type { WatchFailure, WatchHandle, WatchOptions } from "./Watch.ts"
 import type { Changes, Listed } from "./WatchNotice.ts"
@@ -55,6 +57,17 @@ export interface MirrorOptions {
 }
 
 const defaultMaxBytes = 64 * 1024 * 1024
+
+/** What is wrong with options, if anything. */
+const optionProblem = ({ listWithin, maxBytes }: MirrorOptions, ranges: KeyRanges): InvalidArgument | undefined => {
+  const wrong = maxBytes === undefined ? undefined : countFromOneProblem("maxBytes", maxBytes)
+  if (wrong !== undefined || listWithin === undefined) return wrong
+  const within = prefixRange(bytesOf(listWithin))
+  // What is outside would be missing, until it changes.
+  return ranges.all.every(({ gte }) => contains(within, gte))
+    ? undefined
+    : new InvalidArgument({ field: "listWithin", problem: "is not what all prefixes begin with" })
+}
 
 /** Somebody who waits until the mirror has seen a revision. */
 interface Waiter {
@@ -101,6 +114,8 @@ export class Mirror {
     if (!(ranges instanceof KeyRanges)) {
       return yield* new InvalidArgument({ field: ranges.field, problem: ranges.problem })
     }
+    const wrong = optionProblem(options, ranges)
+    if (wrong !== undefined) return yield* wrong
     const mirror = new Mirror(options, ranges, yield* KeyValue, yield* Watch)
     yield* Effect.forkScoped(Effect.onExit(mirror.follow(), (exit) => mirror.end(exit)))
     yield* mirror.listed.await

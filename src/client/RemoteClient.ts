@@ -6,6 +6,7 @@ import { Clock, Context, Effect, Exit, Layer, Random, Result, Scope } from "effe
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { parseIdentity } from "../protocol/ClusterIdentity.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
+import { portProblem } from "../config/NodeAddress.ts"
 import { ownerProblem, ttlProblem } from "../kv/model/Limits.ts"
 import * as Access from "./Access.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
@@ -23,6 +24,7 @@ import * as Locks from "./Lock.ts"
 import * as Pipelines from "./session/Pipelines.ts"
 import { ClientRequests, Requests } from "./session/Requests.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
+import { maxTimeoutMs } from "./session/Timeout.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 import { Router } from "./session/Router.ts"
 import * as TcpConnection from "./connection/TcpConnection.ts"
@@ -135,7 +137,14 @@ export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void
   for (const [field, value] of Object.entries(client)) {
     if (typeof value === "number" && !(Number.isSafeInteger(value) && value >= 1)) {
       problems.push({ field, problem: `must be an integer of at least 1, got ${value}` })
+    } else if (typeof value === "number" && field.endsWith("TimeoutMs") && value > maxTimeoutMs) {
+      problems.push({ field, problem: `must be at most ${maxTimeoutMs}, got ${value}` })
     }
+  }
+  for (const [index, { host, port }] of client.endpoints.entries()) {
+    if (host === "") problems.push({ field: `endpoints[${index}].host`, problem: "is empty" })
+    const problem = portProblem(port)
+    if (problem !== undefined) problems.push({ field: `endpoints[${index}].port`, problem })
   }
   const exposed = client.endpoints.find(({ host }) => !isLoopbackHost(host))
   if (client.token !== undefined && client.tls === undefined && exposed !== undefined) {

@@ -27,7 +27,8 @@ export const localNodes: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id) => ({
   httpPort: 7200 + id
 }))
 
-const portProblem = (port: number): string | undefined =>
+/** What is wrong with a port, if anything. 0 lets the system choose. */
+export const portProblem = (port: number): string | undefined =>
   Number.isInteger(port) && port >= 0 && port <= 65_535 ? undefined : `${port} is not a port (0 to 65535)`
 
 /** Everything wrong with the voters of a cluster. */

@@ -141,7 +141,13 @@ it.effect("lists anew when history is gone, and who waits is told by the new lis
     assert.deepStrictEqual([updates, opened], [["Listed", "Listed"], 2])
   }).pipe(inMemory))
 
-it.effect("refuses prefixes that cannot be watched", () =>
+it.effect("refuses prefixes that cannot be watched, and options by which it would hold too much or too little", () =>
   Effect.gen(function*() {
+    for (const maxBytes of [Number.NaN, Number.POSITIVE_INFINITY, 0, -1, 1.5]) {
+      const error = yield* Effect.flip(Mirror.make({ prefixes: ["m/"], maxBytes }))
+      assert.deepInclude(error, { _tag: "InvalidArgument", field: "maxBytes" }, String(maxBytes))
+    }
+    const elsewhere = Mirror.make({ prefixes: ["m/a/", "n/"], listWithin: "m/" })
+    assert.deepInclude(yield* Effect.flip(elsewhere), { _tag: "InvalidArgument", field: "listWithin" })
     assert.deepInclude(yield* Effect.flip(Mirror.make({ prefixes: [] })), { _tag: "InvalidArgument", field: "ranges" })
   }).pipe(inMemory))

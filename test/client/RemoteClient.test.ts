@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
+import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
@@ -318,7 +319,11 @@ it.effect("a client that closes answers everything that waits, with what it know
 
 describe("arguments", () => {
   const cases: ReadonlyArray<
-    readonly [string, string, Effect.Effect<unknown, { readonly _tag: string; readonly field?: string }, KeyValue>]
+    readonly [
+      string,
+      string,
+      Effect.Effect<unknown, { readonly _tag: string; readonly field?: string }, KeyValue | ClusterAdmin>
+    ]
   > = [
     ["an empty key", "key", KeyValue.use((kv) => kv.put("", "value"))],
     ["a long key", "key", KeyValue.use((kv) => kv.get("k".repeat(4097)))],
@@ -326,6 +331,9 @@ describe("arguments", () => {
     ["a page of nothing", "limit", KeyValue.use((kv) => kv.scan("", { limit: 0 }))],
     ["a page of too much", "limit", KeyValue.use((kv) => kv.scan("", { limit: maxScanLimit + 1 }))],
     ["a page of half a row", "limit", KeyValue.use((kv) => kv.scan("", { limit: 1.5 }))],
+    ["a page of half a session", "limit", ClusterAdmin.use((admin) => admin.sessions({ limit: 1.5 }))],
+    ["no number of attempts", "attempts", KeyValue.use((kv) => kv.modify("a", () => "1", { attempts: Number.NaN }))],
+    ["half an attempt", "attempts", KeyValue.use((kv) => kv.modify("a", () => "1", { attempts: 0.5 }))],
     ["a cursor of another scan", "cursor", KeyValue.use((kv) => kv.scan("a", { cursor: "b" }))]
   ]
   for (const [name, field, call] of cases) {
@@ -344,5 +352,11 @@ describe("arguments", () => {
       assert.strictEqual(none._tag, "InvalidConfig")
       const zero = yield* Effect.flip(put.pipe(Effect.provide(clientOf(threeNodes(), { requestTimeoutMs: 0 }))))
       assert.include(zero.message, "requestTimeoutMs: must be an integer of at least 1, got 0")
+      const long = yield* Effect.flip(put.pipe(Effect.provide(clientOf(threeNodes(), { attemptTimeoutMs: 2 ** 31 }))))
+      assert.include(long.message, "attemptTimeoutMs: must be at most 2147483647, got 2147483648")
+      const endpoints = [{ host: "127.0.0.1", port: Number.NaN }, { host: "", port: 70_000 }]
+      const nowhere = yield* Effect.flip(put.pipe(Effect.provide(clientOf(threeNodes(), { endpoints }))))
+      assert.include(nowhere.message, "endpoints[0].port: NaN is not a port")
+      assert.include(nowhere.message, "endpoints[1].host: is empty; endpoints[1].port: 70000 is not a port")
     }))
 })

@@ -1,8 +1,8 @@
-/** How long an operation may take. */
+/** How long an operation may take, and how often something may be done. */
 import { InvalidArgument } from "../../FlareDbError.ts"
 
 /** The longest time that a timer can be set for, about 25 days: what is longer would end at once. */
-const maxTimeoutMs = 2 ** 31 - 1
+export const maxTimeoutMs = 2 ** 31 - 1
 
 /** What is wrong with a caller's time limit in milliseconds, if anything. Nothing was sent then. */
 export const timeoutProblem = (timeoutMs: number): InvalidArgument | undefined =>
@@ -12,3 +12,9 @@ export const timeoutProblem = (timeoutMs: number): InvalidArgument | undefined =
 
 /** The time until `deadlineMs`, as a limit: at least 1 ms, so that a late caller gets the error that all others get. */
 export const timeLeft = (deadlineMs: number, nowMs: number): number => Math.max(1, Math.ceil(deadlineMs - nowMs))
+
+/** What is wrong with a number that is 1 at least, if anything. With NaN nothing would ever be too much. */
+export const countFromOneProblem = (field: string, value: number): InvalidArgument | undefined =>
+  Number.isSafeInteger(value) && value >= 1
+    ? undefined
+    : new InvalidArgument({ field, problem: `${value} is not an integer of at least 1` })

@@ -149,10 +149,10 @@ export const valueProblem = (bytes: number, field = "value"): Problem | undefine
     : undefined
 
 /** What is wrong with a page's limit, if anything. */
-export const limitProblem = (limit: number, field = "limit"): Problem | undefined =>
-  Number.isInteger(limit) && limit >= 1 && limit <= maxScanLimit
+export const limitProblem = (limit: number, field = "limit", maximum = maxScanLimit): Problem | undefined =>
+  Number.isInteger(limit) && limit >= 1 && limit <= maximum
     ? undefined
-    : problem(field, `${limit} is not an integer from 1 to ${maxScanLimit}`)
+    : problem(field, `${limit} is not an integer from 1 to ${maximum}`)
 
 /** What is wrong with a time to live, if anything. */
 export const ttlProblem = (ttlMs: number, field = "ttlMs"): Problem | undefined =>

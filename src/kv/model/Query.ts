@@ -133,15 +133,11 @@ export const queryProblem = (query: Query): Problem | undefined => {
       return countProblem(query.lease, "lease")
     case "Sessions":
       return countProblem(query.after, "after") ??
-        (query.limit >= 1 && query.limit <= maxSessionPage
-          ? undefined
-          : problem("limit", `${query.limit} is not from 1 to ${maxSessionPage}`))
+        limitProblem(query.limit, "limit", maxSessionPage)
     case "Roles":
     case "Users":
       return ownerProblem(query.after, "after") ??
-        (query.limit >= 1 && query.limit <= maxAccessPage
-          ? undefined
-          : problem("limit", `${query.limit} is not from 1 to ${maxAccessPage}`))
+        limitProblem(query.limit, "limit", maxAccessPage)
   }
 }
 
