@@ -9,6 +9,9 @@ const longestPauseMs = 5_000
 /** A stream on which nothing came for so long has lost its node, in milliseconds. */
 const silenceMs = 15_000
 
+/** A call that is not answered for so long has lost its node, in milliseconds. */
+const answerMs = 60_000
+
 /** What the node answered instead. */
 export class CallFailed extends Error {
   readonly tag: string
@@ -52,15 +55,22 @@ const failureIn = async (response: Response): Promise<CallFailed> => {
 /** Asks the node, and gives what it answers. */
 export const call = async <A>(name: string, payload: object = {}, signal?: AbortSignal): Promise<A> => {
   let response: Response
+  const late = AbortSignal.timeout(answerMs)
   try {
     response = await fetch(`/console/calls/${name}`, {
       method: "POST",
       headers: { ...headers(), "content-type": "application/json" },
       body: JSON.stringify(payload),
-      ...signal === undefined ? {} : { signal }
+      signal: signal === undefined ? late : AbortSignal.any([signal, late])
     })
   } catch (error) {
     if (signal?.aborted === true) throw error
+    if (late.aborted) {
+      throw new CallFailed(
+        "Unreachable",
+        "this node did not answer for a minute; what was asked for may have been done"
+      )
+    }
     throw new CallFailed("Unreachable", "this node does not answer; open the console of another one")
   }
   if (!response.ok) throw await failureIn(response)

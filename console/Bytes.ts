@@ -1,6 +1,6 @@
 /** Keys and values are bytes: how they travel, and how they are shown to people and typed by them. */
 
-const decoder = new TextDecoder("utf-8", { fatal: true })
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
 
 export const toBase64 = (bytes: Uint8Array): string => {
@@ -36,10 +36,15 @@ const hex = (byte: number): string => byte.toString(16).padStart(2, "0")
 /** What stands for a byte. A key whose own text has it is shown byte by byte, so that it can be typed again. */
 const escaped = /\\x[0-9a-f]{2}/i
 
+/** What a line of text does not show, or does not keep: a field for typing drops line ends, others turn letters round. */
+const unseen =
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/
+
 /** A key in one line: its text, or its bytes with `\x` before those that are none. */
 export const shownKey = (bytes: Uint8Array): string => {
-  const text = readable(bytes)
-  if (text !== undefined && !escaped.test(text)) return text
+  const text = textOf(bytes)
+  if (text !== undefined && !unseen.test(text) && !escaped.test(text)) return text
   let shown = ""
   for (const byte of bytes) {
     shown += byte >= 0x20 && byte < 0x7f && byte !== 0x5c ? String.fromCharCode(byte) : `\\x${hex(byte)}`
@@ -69,13 +74,45 @@ export const hexDump = (bytes: Uint8Array): string => {
   return lines.join("\n")
 }
 
-/** JSON with a line for each field; `undefined` for what is no JSON. */
+const isJson = (text: string): boolean => {
+  try {
+    return JSON.parse(text) !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** The parts of JSON: texts, signs, and what is neither. */
+const jsonParts = /"(?:[^"\\]+|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/g
+
+/** Lists and objects within each other that are still shown as such. */
+const maxDepth = 100
+
+/**
+ * JSON with a line for each field, each number and text as it is written: what is parsed has other digits of large
+ * numbers, and one of two fields of a name. `undefined` for what is no JSON.
+ */
 export const jsonOf = (bytes: Uint8Array): string | undefined => {
   const text = textOf(bytes)
-  if (text === undefined || !/^\s*[[{"]/.test(text)) return undefined
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2)
-  } catch {
-    return undefined
+  if (text === undefined || !/^\s*[[{"]/.test(text) || !isJson(text)) return undefined
+  const parts = text.match(jsonParts) ?? []
+  const lines: Array<string> = []
+  let line = ""
+  let depth = 0
+  const next = (begin: string) => {
+    lines.push(line)
+    line = "  ".repeat(depth) + begin
   }
+  for (const [at, part] of parts.entries()) {
+    const before = parts[at - 1] ?? ""
+    if (depth > maxDepth) return undefined
+    if (/^[\]}]$/.test(part)) {
+      depth -= 1
+      if (/^[[{]$/.test(before)) line += part
+      else next(part)
+    } else if (/^[[{]$/.test(before) || before === ",") next(part)
+    else line += before === ":" ? ` ${part}` : part
+    if (/^[[{]$/.test(part)) depth += 1
+  }
+  return [...lines, line].join("\n")
 }

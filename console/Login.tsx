@@ -6,8 +6,11 @@ import type { Viewer } from "./Types.ts"
 
 export const Login = ({ onViewer }: { readonly onViewer: (viewer: Viewer) => void }) => {
   const [problem, setProblem] = useState<string>()
-  const submit = async (token: string) => {
-    useToken(token.trim())
+  const submit = async (given: string) => {
+    const token = given.trim()
+    // A request cannot carry it.
+    if (!/^[\x21-\x7e]+$/.test(token)) return setProblem("This is no token: it has blanks, or letters that none has.")
+    useToken(token)
     try {
       onViewer(await call<Viewer>("whoami"))
     } catch (error) {

@@ -28,6 +28,8 @@ interface Row extends Change {
 
 /** Changes that are kept, and how often what came is shown, in milliseconds. */
 const maxRows = 200
+/** Changes of one revision that a node sends. */
+const maxOfRevision = 500
 const showMs = 250
 
 const shortValue = ({ bytes: size, value }: Change): string => {
@@ -42,6 +44,8 @@ const useChanges = (prefix: string, paused: boolean) => {
   const [problem, setProblem] = useState<string>()
   const [began, setBegan] = useState(false)
   const waiting = useRef<Array<Row>>([])
+  const unshown = useRef(0)
+  const [left, setLeft] = useState(0)
   useEffect(() => {
     if (paused) return
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -49,13 +53,17 @@ const useChanges = (prefix: string, paused: boolean) => {
       timer = undefined
       const came = waiting.current.splice(0).toReversed()
       setRows((before) => [...came, ...before].slice(0, maxRows))
-      setSeen((count) => count + came.length)
+      const more = unshown.current
+      unshown.current = 0
+      setSeen((count) => count + came.length + more)
+      setLeft((count) => count + more)
     }
     const stop = stream(`/console/watch?prefix=${encodeURIComponent(prefix)}`, {
       onEvent: (event, data) => {
         setBegan(true)
         if (event !== "changes") return
-        const { atMs, changes, revision } = data as Changes
+        const { atMs, changes, left: more, revision } = data as Changes
+        unshown.current += more
         waiting.current.push(
           ...changes.map((change, at) => Object.assign(change, { id: `${revision}.${at}`, revision, atMs }))
         )
@@ -71,12 +79,12 @@ const useChanges = (prefix: string, paused: boolean) => {
       clearTimeout(timer)
     }
   }, [prefix, paused])
-  return { rows, seen, problem, began }
+  return { rows, seen, left, problem, began }
 }
 
 export const WatchPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
   const [paused, setPaused] = useState(false)
-  const { began, problem, rows, seen } = useChanges(toBase64(prefix), paused)
+  const { began, left, problem, rows, seen } = useChanges(toBase64(prefix), paused)
   return (
     <>
       <Heading>Watch</Heading>
@@ -99,7 +107,10 @@ export const WatchPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
         {paused ? "Paused" : began ? "Watching" : "Beginning"}
         {prefix.length === 0 ? " all keys" : ` keys that begin with ${shownKey(prefix)}`}.
       </p>
-      <p class="quiet">{seen} changes{seen > maxRows ? `, the last ${maxRows} are shown` : ""}.</p>
+      <p class="quiet">
+        {seen} changes{seen > maxRows ? `, the last ${maxRows} are shown` : ""}
+        {left > 0 ? `; ${left} of them came with more than ${maxOfRevision} in one revision, and are left out` : ""}.
+      </p>
       <ol class="events" aria-label="Changes, the latest first">
         {rows.map((row) => (
           <li key={row.id} class={row.type}>

@@ -1,6 +1,7 @@
 /** Keys and values as callers see them. */
 import { allocate } from "../bytes/Slab.ts"
 import type { KeyRecord } from "../kv/model/KeyRecord.ts"
+import { utf8Text } from "../bytes/Utf8.ts"
 
 /**
  * A key or a value: bytes, or text that becomes its UTF-8 bytes. Half of a surrogate pair is no text and becomes
@@ -9,7 +10,6 @@ import type { KeyRecord } from "../kv/model/KeyRecord.ts"
 export type Data = string | Uint8Array
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 export const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
 
@@ -53,11 +53,11 @@ export class KeyValueEntry {
 
   /** The key as UTF-8 text. */
   get keyText(): string {
-    return decoder.decode(this.key)
+    return utf8Text(this.key)
   }
 
   /** The value as UTF-8 text. */
   get text(): string {
-    return decoder.decode(this.value)
+    return utf8Text(this.value)
   }
 }

@@ -25,6 +25,7 @@ import { invalid, unexpected } from "./session/Requests.ts"
 import { countFromOneProblem, timeLeft, timeoutProblem } from "./session/Timeout.ts"
 import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
 import { Compare, Op, resultOf, transactionOf } from "./Txn.ts"
+import { utf8Text } from "../bytes/Utf8.ts"
 
 export type { Data, DeleteResult, OperationOptions, PutResult, ReadFailure, ReadOptions, WriteFailure }
 export { KeyValueEntry }
@@ -307,8 +308,7 @@ export const make = (requests: RequestPort): KeyValue["Service"] => {
   })
 }
 
-const conflict = (key: Uint8Array, attempts: number): Conflict =>
-  new Conflict({ key: new TextDecoder().decode(key), attempts })
+const conflict = (key: Uint8Array, attempts: number): Conflict => new Conflict({ key: utf8Text(key), attempts })
 
 const prefixProblem = (prefix: Uint8Array): InvalidArgument | undefined =>
   prefix.byteLength > maxKeyBytes

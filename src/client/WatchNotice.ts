@@ -1,6 +1,7 @@
 /** What a watch tells. */
 import type { KeyValueEntry } from "./Entry.ts"
 import type { Position } from "./Position.ts"
+import { utf8Text } from "../bytes/Utf8.ts"
 
 /** What happened to one key. */
 export type WatchEvent = PutEvent | DeleteEvent
@@ -25,8 +26,6 @@ export class PutEvent {
   }
 }
 
-const decoder = new TextDecoder()
-
 /** A key was deleted: by a client, or because its lease ended. */
 export class DeleteEvent {
   readonly _tag = "Delete"
@@ -41,7 +40,7 @@ export class DeleteEvent {
 
   /** The key as UTF-8 text. */
   get keyText(): string {
-    return decoder.decode(this.key)
+    return utf8Text(this.key)
   }
 }
 

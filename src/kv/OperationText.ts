@@ -24,7 +24,7 @@ export const keyText = (key: Uint8Array): string => {
   let text: string
   try {
     // With `stream` a character that is cut in two is left out, and is no reason for hex.
-    text = printableJson(new TextDecoder("utf-8", { fatal: true }).decode(shown, { stream: isLong }))
+    text = printableJson(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(shown, { stream: isLong }))
   } catch {
     text = `(hex) ${hexOf(shown)}`
   }

@@ -63,6 +63,8 @@ export const keyValueStoreCases = (options: KeyValueStoreSuiteOptions): Readonly
         yield* same(yield* other.has("key"), true, "has, after")
         yield* store.set("key", "")
         yield* same(yield* store.get("key"), "", "the empty text")
+        yield* store.set("key", "\ufeffvalue")
+        yield* same(yield* other.get("key"), "\ufeffvalue", "a text with a mark of byte order")
         yield* other.remove("key")
         yield* same(yield* store.get("key"), undefined, "a key that was removed")
         yield* store.remove("key")

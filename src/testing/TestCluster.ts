@@ -34,6 +34,7 @@ import type { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import * as MemoryTransport from "../transport/memory/MemoryTransport.ts"
+import { utf8Text } from "../bytes/Utf8.ts"
 
 /** How many nodes, and what they start from. */
 export interface TestClusterOptions {
@@ -148,7 +149,7 @@ export class TestNode {
           ? answer as ReadError
           : answer.record === undefined
           ? undefined
-          : new TextDecoder().decode(answer.record.value)
+          : utf8Text(answer.record.value)
     )
   }
 }

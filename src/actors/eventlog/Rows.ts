@@ -7,6 +7,7 @@ import { EventJournal } from "effect/eventlog"
 import type { EventLogEncryption } from "effect/eventlog"
 import { readU64, writeU64 } from "../../bytes/U64.ts"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 type Entry = EventJournal.Entry
 type EntryId = EventJournal.EntryId
@@ -24,7 +25,6 @@ const format = 1
 export const markBytes = 12
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /** Puts parts behind each other. Short parts have their length in one byte before them, names in four. */
 class RowWriter {
@@ -109,7 +109,7 @@ class RowReader {
   }
 
   texts(): ReadonlyArray<string> {
-    return JSON.parse(decoder.decode(this.bytes(this.u32()))) as ReadonlyArray<string>
+    return JSON.parse(utf8Text(this.bytes(this.u32()))) as ReadonlyArray<string>
   }
 
   ids(): ReadonlyArray<EntryId> {

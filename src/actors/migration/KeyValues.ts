@@ -9,6 +9,7 @@ import { RowRefused, writing } from "./Failures.ts"
 import type { Difference, Head, Part } from "./Part.ts"
 import { concurrency, countsOf, maxPageRows, pageOf, valueBytesOf } from "./Part.ts"
 import { reading } from "./SqlDatabase.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 export interface KeyValuesOptions {
   readonly sql: SqlClient.SqlClient
@@ -26,15 +27,13 @@ interface Row {
   readonly type: number
 }
 
-const decoder = new TextDecoder()
-
 export const keyValues = ({ kv, name, prefix, sql: client, table }: KeyValuesOptions): Part => {
   const sql = client.withoutTransforms()
   const store = makeStore(kv, { name, prefix })
 
   const valueOf = (row: Row): Effect.Effect<string | Uint8Array, RowRefused> =>
     row.type === 0
-      ? Effect.succeed(decoder.decode(row.value))
+      ? Effect.succeed(utf8Text(row.value))
       : row.type === 1
       ? Effect.succeed(row.value)
       : Effect.fail(new RowRefused({ table, id: row.id, problem: `its value_type ${row.type} is not known` }))

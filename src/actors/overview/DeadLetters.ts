@@ -22,6 +22,7 @@ import {
 } from "../persistence/queue/Layout.ts"
 import type { OtherQueueLayout } from "../persistence/queue/QueueLayout.ts"
 import type { Reader } from "./Reader.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** An element of a queue that failed for good. */
 export interface DeadLetter {
@@ -60,7 +61,6 @@ const concurrency = 8
 /** Times that a change is repeated whose answer was lost. */
 const repeats = 5
 
-const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 const letterOf = Effect.fnUntraced(function*(reader: Reader, mark: KeyValueEntry) {
@@ -75,7 +75,7 @@ const letterOf = Effect.fnUntraced(function*(reader: Reader, mark: KeyValueEntry
     failedMs: found.ms,
     attempts,
     reason,
-    element: decoder.decode(state.json),
+    element: utf8Text(state.json),
     at: {
       element: found.element,
       mark: mark.keyText,

@@ -23,6 +23,7 @@ import { ExpiryLeases } from "./ExpiryLeases.ts"
 import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** Where persisted results lie in the store. */
 export interface BackingPersistenceOptions {
@@ -42,7 +43,6 @@ const maxBatchBytes = 2 * 1024 * 1024
 const readConcurrency = 64
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 interface Row {
   readonly endsMs: number
@@ -61,7 +61,7 @@ const encodeRow = (json: Uint8Array, endsMs: number): Uint8Array => {
 export const decodeRow = ({ value }: KeyValueEntry): Row => {
   if (value[0] !== format || value.byteLength < headBytes) throw new Error("the row is not of a known format")
   const head = new DataView(value.buffer, value.byteOffset, headBytes)
-  return { endsMs: readU64(head, 1), value: JSON.parse(decoder.decode(value.subarray(headBytes))) }
+  return { endsMs: readU64(head, 1), value: JSON.parse(utf8Text(value.subarray(headBytes))) }
 }
 
 /** What the keys of a store begin with. */

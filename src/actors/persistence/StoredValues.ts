@@ -8,6 +8,7 @@ import { Base64 } from "effect/encoding"
 import { KeyValueStore } from "effect/persistence"
 import type { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** First byte of a row. */
 const textTag = 0x74
@@ -18,7 +19,6 @@ const maxWrittenRows = 1_024
 const maxWrittenLength = 4_096
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /** The row of a value. */
 export const rowOf = (value: string | Uint8Array): Uint8Array => {
@@ -45,7 +45,7 @@ export const failed = (method: string, key: string | undefined) => (cause: unkno
 const valueOf = (row: KeyValueEntry): string | Uint8Array | undefined => {
   // A copy, and no `Buffer`: what came may be a view of all that came with it.
   const bytes = new Uint8Array(row.value.subarray(1))
-  return row.value[0] === textTag ? decoder.decode(bytes) : row.value[0] === bytesTag ? bytes : undefined
+  return row.value[0] === textTag ? utf8Text(bytes) : row.value[0] === bytesTag ? bytes : undefined
 }
 
 export const asText = (value: string | Uint8Array): string => typeof value === "string" ? value : Base64.encode(value)

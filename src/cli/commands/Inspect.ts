@@ -16,6 +16,7 @@ import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { table } from "../output/Table.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** Most entries one call prints. */
 const maxEntries = 100_000
@@ -62,7 +63,7 @@ const text = (found: Inspection): string => {
   ])
 }
 
-const keyText = (key: Uint8Array): string => JSON.stringify(new TextDecoder().decode(key))
+const keyText = (key: Uint8Array): string => JSON.stringify(utf8Text(key))
 
 const commandText = (command: KvCommand): string => {
   switch (command._tag) {

@@ -16,6 +16,7 @@ import { run } from "../lock/LockedCommand.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { checkTtl, ttlFlag } from "../input/TtlFlag.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** Milliseconds that it may take to look up who has the lock, for a message. */
 const lookUpMs = 1_000
@@ -33,7 +34,7 @@ const holderText = (holder: Option.Option<LockHolder>): string =>
   Option.match(holder, {
     onNone: () => "somebody who has just given it back",
     onSome: ({ lease, owner, revision }) => {
-      const text = new TextDecoder().decode(owner)
+      const text = utf8Text(owner)
       return text === "" ? `somebody without a name (lease ${lease}, revision ${revision})` : text
     }
   })

@@ -15,7 +15,7 @@ const errorStart = "flaredb: "
 const isLog = (line: string): boolean => line.startsWith("{")
 
 export class LastWords {
-  private readonly decoder = new TextDecoder()
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
   /** The end of what was written, a line that may go on last. */
   private readonly lines: Array<string> = [""]
 

@@ -23,6 +23,7 @@ import type { OperationResult } from "../../kv/model/Reply.ts"
 import type { Compare, Operation, Transaction } from "../../kv/model/Transaction.ts"
 import { holds, writes } from "../../kv/model/Transaction.ts"
 import type { RecordLeases } from "./RecordLeases.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** The id was used for another request, which was carried out. */
 export class RequestIdReused extends Data.TaggedError("RequestIdReused")<{
@@ -254,7 +255,7 @@ export class RequestIds {
         const carried = yield* this.once({ ...request, timeoutMs }, chosen, succeeded)
         if (carried.done) return carried
         if (monotonicMsOf(clock) >= deadlineMs) {
-          return yield* new ConflictError({ key: new TextDecoder().decode(keys[0] ?? bytes("")), attempts: attempt })
+          return yield* new ConflictError({ key: utf8Text(keys[0] ?? bytes("")), attempts: attempt })
         }
         yield* Effect.sleep(yield* Random.nextIntBetween(0, Math.min(2 ** attempt, maxPauseMs)))
         yield* request.stillAllowed
@@ -295,7 +296,7 @@ const replayed = (
 /** The record in a value; `undefined` when another program wrote it. */
 const recordOf = (value: Uint8Array): RequestRecord | undefined => {
   try {
-    const found = JSON.parse(new TextDecoder().decode(value)) as Partial<RequestRecord> | null
+    const found = JSON.parse(utf8Text(value)) as Partial<RequestRecord> | null
     return typeof found?.request === "string" && typeof found.succeeded === "boolean"
       ? found as RequestRecord
       : undefined

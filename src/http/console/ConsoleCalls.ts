@@ -13,6 +13,7 @@ import { base64, Bytes } from "./KeyBytes.ts"
 import { keyHistory } from "./KeyHistory.ts"
 import { treeLevel } from "./KeyTree.ts"
 import { lines } from "./Lines.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** A failure that the page shows. */
 export interface Failure {
@@ -47,7 +48,7 @@ const change = <Input, Encoded>(
   answer: (input: Input) => Effect.Effect<unknown, Failure, ClientServices>
 ): ConsoleCall => call(payload, answer, true)
 
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const text = (bytes: Uint8Array): string => utf8Text(bytes)
 
 /** Values that a page does not show whole; it says so, and offers to load it. */
 const maxShownBytes = 256 * 1024

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { waitQueuesPrefix } from "../../client/WaitQueue.ts"
+import { utf8Text } from "../../bytes/Utf8.ts"
 
 /** One that holds a lock, leads, or waits for that. */
 export interface Waiter {
@@ -39,7 +40,7 @@ export const lines = Effect.fnUntraced(function*(
     const name = keyText.slice(prefix.length).split("/", 1)[0] as string
     const waiters = found.get(name) ?? []
     found.set(name, waiters)
-    const owner = new TextDecoder().decode(value.subarray(0, maxOwnerBytes))
+    const owner = utf8Text(value.subarray(0, maxOwnerBytes))
     waiters.push({ owner, lease, revision: createRevision })
   }
   return {

@@ -15,6 +15,7 @@ import { copyOf, encodeCompleted, encodeFailed, encodePending, encodeQueueRow, l
 import { retryMs } from "./Repeated.ts"
 import type { Step, StepList, StepResult, StepWriter } from "../../StepWriter.ts"
 import { Sharing, stepOf } from "../../StepWriter.ts"
+import { utf8Text } from "../../../bytes/Utf8.ts"
 
 /**
  * How long a worker waits for its settlement after the first attempt failed, before it goes on, in milliseconds. The
@@ -52,8 +53,6 @@ interface Settlement {
   readonly listed?: Step["listed"]
 }
 
-const decoder = new TextDecoder()
-
 export class Claimed {
   readonly id: string
   /** This attempt, from 1. */
@@ -82,7 +81,7 @@ export class Claimed {
   }
 
   get text(): string {
-    return decoder.decode(this.json)
+    return utf8Text(this.json)
   }
 
   /** Puts the row in a place. An element that its offer has claimed gets the key that the others have. */

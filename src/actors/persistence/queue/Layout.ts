@@ -22,8 +22,7 @@
 import { allocate } from "../../../bytes/Slab.ts"
 import { briefBytesOf } from "../../../client/Entry.ts"
 import { encodeName, encodeOwnPart } from "../Keys.ts"
-
-const decoder = new TextDecoder()
+import { utf8Text } from "../../../bytes/Utf8.ts"
 
 /** Digits of a time in milliseconds, and of a number that grows with each place a process gives out. */
 const timeDigits = 15
@@ -127,7 +126,7 @@ export const elementsOf = (prefix: string, kind: string, key: string, value: Uin
   const finished = finishedOf(prefix, kind, key)
   if (finished === undefined) return []
   if (finished.element !== undefined) return [finished.element]
-  return decoder.decode(value).split("/").map((id) => `${prefix}q/${finished.queue}/e/${id}`)
+  return utf8Text(value).split("/").map((id) => `${prefix}q/${finished.queue}/e/${id}`)
 }
 
 /** A claim on an element. */
@@ -180,7 +179,7 @@ export const encodeQueueRow = (
 /** `undefined` for what no queue wrote. */
 export const decodeQueueRow = (place: string, value: Uint8Array, revision: number): QueueRow | undefined => {
   try {
-    const { c, d, e, id, n, t } = JSON.parse(decoder.decode(value)) as Record<string, unknown>
+    const { c, d, e, id, n, t } = JSON.parse(utf8Text(value)) as Record<string, unknown>
     if (typeof id !== "string" || !Number.isSafeInteger(n)) return undefined
     const claim = typeof c === "string" && typeof t === "string" ? { claimer: c, token: t } : undefined
     const copy = typeof e === "string" ? e : undefined
@@ -229,7 +228,7 @@ const unlined = (
   const end = value.indexOf(0x0a)
   if (end < 0) return undefined
   try {
-    const facts = JSON.parse(decoder.decode(value.subarray(0, end))) as Record<string, unknown>
+    const facts = JSON.parse(utf8Text(value.subarray(0, end))) as Record<string, unknown>
     return { facts, json: value.slice(end + 1) }
   } catch {
     return undefined
@@ -273,7 +272,7 @@ export type ElementState =
 export const decodeElement = (value: Uint8Array): ElementState | undefined => {
   const rest = new Uint8Array(value.subarray(1))
   if (value[0] === pendingTag) return { _tag: "Pending", json: rest }
-  if (value[0] === completedTag) return { _tag: "Completed", token: decoder.decode(rest) }
+  if (value[0] === completedTag) return { _tag: "Completed", token: utf8Text(rest) }
   if (value[0] !== failedTag) return undefined
   const found = unlined(rest)
   if (found === undefined) return undefined

@@ -10,6 +10,7 @@ import type { QueueKeys } from "./Layout.ts"
 import { copyOf, decodeHanded, encodePending, encodeQueueRow } from "./Layout.ts"
 import type { Mirror } from "./Mirror.ts"
 import { repeated } from "./Repeated.ts"
+import { utf8Text } from "../../../bytes/Utf8.ts"
 
 export interface OrphansParts {
   readonly kv: KeyValue["Service"]
@@ -18,8 +19,6 @@ export interface OrphansParts {
 
 /** Rows that are read at once: each may have 960 KiB. */
 const pageRows = 64
-
-const decoder = new TextDecoder()
 
 export class Orphans {
   private readonly parts: OrphansParts
@@ -66,7 +65,7 @@ export class Orphans {
     const found = decodeHanded(value, modRevision)
     if (found === undefined || mirror.hasClaimer(found.claim.claimer)) return Effect.void
     const { claim, id, json, place } = found
-    const row = { id, attempts: 1, delayed: false, claim: undefined, copy: copyOf(decoder.decode(json)) }
+    const row = { id, attempts: 1, delayed: false, claim: undefined, copy: copyOf(utf8Text(json)) }
     const txn = kv.transact({
       if: [Compare.modRevision(key).equals(modRevision), Compare.missing(keys.claimer(claim.claimer))],
       do: [
