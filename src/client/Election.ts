@@ -33,7 +33,7 @@ export interface Leadership {
   readonly lost: Effect.Effect<never, LeaseLost>
   /** Says something else than what the campaign began with. */
   readonly proclaim: (value: Data) => Effect.Effect<void, WriteFailure | LeaseLost>
-  /** Gives the leadership up before the scope closes. */
+  /** Gives the leadership up before the scope closes; `lost` fails then. */
   readonly resign: Effect.Effect<void>
 }
 

@@ -48,7 +48,8 @@ export interface HeldLease extends Lease {
   /**
    * Never succeeds, and fails when the lease is lost: race what depends on it against this. It fails at the latest when
    * the lease's time has passed since the last keep-alive that was answered, so a holder that is cut off learns of
-   * it no later than the cluster decides it. A process that was stopped meanwhile learns when it goes on.
+   * it no later than the cluster decides it. A process that was stopped meanwhile learns when it goes on. It fails as
+   * well when the scope of `scoped` closes, before the lease is revoked: what is done under it has to end.
    */
   readonly lost: Effect.Effect<never, LeaseLost>
   /**
@@ -144,22 +145,25 @@ const keepOn = Effect.fnUntraced(function*(
   }
 })
 
-/** A lease that is kept alive in the background for as long as the scope lives. */
+/** A lease that is kept alive in the background for as long as the scope lives, and what ends it before. */
 const hold = Effect.fnUntraced(function*(keepAlive: Leases["Service"]["keepAlive"], lease: Lease, aliveMs: number) {
   const lost = yield* Deferred.make<never, LeaseLost>()
   let endsMs = aliveMs + lease.ttlMs
   const keeping = keepOn(keepAlive, lease, aliveMs, (atMs) => {
     endsMs = atMs + lease.ttlMs
   })
-  yield* Effect.forkScoped(Effect.flatMap(keeping, (error) => {
-    endsMs = Number.NEGATIVE_INFINITY
-    return Deferred.fail(lost, error)
-  }))
-  return {
+  const end = (error: LeaseLost) =>
+    Effect.suspend(() => {
+      endsMs = Number.NEGATIVE_INFINITY
+      return Deferred.fail(lost, error)
+    })
+  yield* Effect.forkScoped(Effect.flatMap(keeping, end))
+  const held: HeldLease = {
     ...lease,
     lost: Deferred.await(lost),
     remainingMs: Effect.map(monotonicMs, (nowMs) => Math.max(0, endsMs - nowMs))
-  } satisfies HeldLease
+  }
+  return { held, end }
 })
 
 export const make = (requests: RequestPort): Leases["Service"] => {
@@ -183,7 +187,8 @@ export const make = (requests: RequestPort): Leases["Service"] => {
     hold: (id) =>
       Effect.flatMap(
         monotonicMs,
-        (sentMs) => Effect.flatMap(keepAlive(id), (lease) => hold(keepAlive, lease, sentMs))
+        (sentMs) =>
+          Effect.flatMap(keepAlive(id), (lease) => Effect.map(hold(keepAlive, lease, sentMs), ({ held }) => held))
       ),
     scoped: (ttlMs) =>
       Effect.flatMap(monotonicMs, (sentMs) =>
@@ -193,7 +198,10 @@ export const make = (requests: RequestPort): Leases["Service"] => {
             grant(ttlMs),
             ({ id }) => Effect.ignore(revoke(id, { timeoutMs: Math.min(ttlMs, requests.requestTimeoutMs) }))
           ),
-          (lease) => hold(keepAlive, lease, sentMs)
+          (lease) =>
+            Effect.flatMap(hold(keepAlive, lease, sentMs), ({ end, held }) =>
+              // Before it is revoked: behind that somebody else may hold what depends on it.
+              Effect.as(Effect.addFinalizer(() => end(new LeaseLost({ lease: held.id, reason: "ended" }))), held))
         )),
     timeToLive: (lease, options) =>
       Effect.map(requests.read({ _tag: "LeaseKeys", lease }, options), (reply) => {

@@ -3,8 +3,11 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Elections } from "../../src/client/Election.ts"
 import { Leases } from "../../src/client/Lease.ts"
+import { Locks } from "../../src/client/Lock.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
 import { LeaseLost, LeaseNotFound } from "../../src/FlareDbError.ts"
 import { maxTtlMs } from "../../src/kv/model/Limits.ts"
 import { connectTo, FakeNode } from "./FakeCluster.ts"
@@ -99,6 +102,19 @@ describe("a holder that is cut off", () => {
       }).pipe(Effect.provide(context))
     }))
 })
+
+it.effect("a lease that is given back is lost for what still goes on under it, and so is a lock and a leadership", () =>
+  Effect.gen(function*() {
+    const lock = yield* Effect.scoped((yield* Locks).acquire("lock"))
+    const lease = yield* Effect.scoped((yield* Leases).scoped(60_000))
+    const leadership = yield* (yield* Elections).campaign("election", "me")
+    yield* leadership.resign
+    assert.deepStrictEqual([yield* lock.remainingMs, yield* lease.remainingMs], [0, 0])
+    for (const { lost } of [lock, lease, leadership]) {
+      const error = yield* Effect.timeoutOption(Effect.flip(lost), 1_000)
+      assert.deepInclude(Option.getOrThrow(error), { _tag: "LeaseLost", reason: "ended" })
+    }
+  }).pipe(Effect.provide(FlareDb.layerMemory)))
 
 describe("a lease of the longest time", () => {
   it.effect("is revoked with its scope, which waits for an answer no longer than any operation", () =>
