@@ -169,7 +169,15 @@ const Watching = HttpApiGroup.make("watch").add(
 
 type Document = Parameters<typeof OpenApi.Transform.Service>[0]
 
-/** Names the part of a path that a router matches with a star. */
+interface Operation {
+  readonly parameters?: ReadonlyArray<unknown>
+  readonly responses?: object
+}
+
+/** What a reader gets who has the value already: it has no body, so no schema. */
+const unchanged = { "304": { description: "The key is as If-None-Match says: no body" } }
+
+/** Names the part of a path that a router matches with a star, and adds what no schema says. */
 const nameKeys = (spec: Document): Document => {
   const { "/v1/keys/*": keys, ...paths } = spec["paths"]
   const parameter = {
@@ -180,9 +188,11 @@ const nameKeys = (spec: Document): Document => {
     description: "percent-encoded UTF-8, in which slashes may stand as they are; base64 with keyEncoding=base64"
   }
   const named = Object.fromEntries(
-    Object.entries(keys as Record<string, { parameters?: ReadonlyArray<unknown> }>).map((
-      [method, operation]
-    ) => [method, { ...operation, parameters: [parameter, ...operation.parameters ?? []] }])
+    Object.entries(keys as Record<string, Operation>).map(([method, operation]) => [method, {
+      ...operation,
+      parameters: [parameter, ...operation.parameters ?? []],
+      responses: { ...operation.responses, ...method === "get" ? unchanged : {} }
+    }])
   )
   return { ...spec, paths: { "/v1/keys/{key}": named, ...paths } }
 }

@@ -19,6 +19,7 @@ describe("the document of the API", () => {
     assert.isTrue(existsSync(golden), "npm run golden writes it")
     assert.strictEqual(document(), readFileSync(golden, "utf8"))
     assert.include(document(), `"/v1/keys/{key}"`)
+    assert.containsAllKeys(OpenApi.fromApi(Api).paths["/v1/keys/{key}"]?.get?.responses, ["200", "304", "404"])
   })
 
   it.live("is served, and so is a page that loads nothing and has the style that is allowed", () =>
