@@ -11,6 +11,7 @@ import type { Connect } from "../client/connection/Connection.ts"
 import { ConnectionLost } from "../client/connection/Connection.ts"
 import type { Endpoint } from "../client/connection/Endpoint.ts"
 import { formatEndpoint } from "../client/connection/Endpoint.ts"
+import * as RemoteClient from "../client/RemoteClient.ts"
 import * as RemoteCommands from "../client/RemoteCommands.ts"
 import * as FlareDbConfig from "../config/index.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -228,10 +229,7 @@ export class TestCluster {
     return this.nodes.map(({ id }) => endpointOf(id))
   }
 
-  /**
-   * How a client reaches the nodes: `RemoteClient.layerConnect({ endpoints }, connect)`. A node that is down is not
-   * reached.
-   */
+  /** How {@link client} and {@link commands} reach the nodes. A node that is down is not reached. */
   readonly connect: Connect = (endpoint) =>
     Effect.suspend(() => {
       const name = formatEndpoint(endpoint)
@@ -254,6 +252,11 @@ export class TestCluster {
         transferLeader: (target) => whileUp(operations.transferLeader(target))
       }))
     })
+
+  /** A client of the cluster with the key-value store: `KeyValue`, `Watch`, `Leases`, `Locks` and the others. */
+  get client(): Layer.Layer<RemoteClient.ClientServices> {
+    return Layer.orDie(RemoteClient.layerConnect({ endpoints: this.endpoints }, this.connect))
+  }
 
   /** A client of the cluster for the state machine that it was made with. */
   get commands(): Layer.Layer<Commands | ClusterAdmin> {
