@@ -10,7 +10,7 @@ import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
 import { needsProof } from "../callers/Authentication.ts"
-import type { Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { AccessError, Overloaded, Unavailable } from "../FlareDbError.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
@@ -100,7 +100,12 @@ export class HttpAccess {
     }
     const full = isLarge(path) ? room() : undefined
     if (full !== undefined) return failed(failureOf(full))
-    const admitted: RequestCaller = { known: found, from, callers, room }
+    const lose = (error: AccessError) => {
+      if (error._tag === "Unauthenticated") metrics.unauthenticated("token-ended")
+      else metrics.unauthorized(error.name)
+      this.note(found.caller, from, path, `refused: ${error._tag}`)
+    }
+    const admitted: RequestCaller = { known: found, from, callers, refused: lose, room }
     if (found.caller === undefined || isForAnyCaller(path)) return admitted
     const refused = access.admin(found.caller, operationOf(path))
     if (refused === undefined) return admitted

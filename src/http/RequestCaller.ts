@@ -1,7 +1,7 @@
 /** Who makes a request to the HTTP port, for the handlers behind the guard of the port. */
 import { Context } from "effect"
 import type { KnownCaller } from "../callers/Authentication.ts"
-import type { Overloaded } from "../FlareDbError.ts"
+import type { AccessError, Overloaded } from "../FlareDbError.ts"
 import type { RequestCallers } from "./RequestCallers.ts"
 
 export interface RequestCaller {
@@ -11,6 +11,8 @@ export interface RequestCaller {
   readonly from: string
   /** Judges and audits what it asks for; absent where callers are not asked and nothing is written down. */
   readonly callers?: RequestCallers | undefined
+  /** Counts that what goes on for long is refused from now on, and writes it down. */
+  readonly refused: (error: AccessError) => void
   /** Why nothing large is answered now (`OpenAnswers.ts`). */
   readonly room: () => Overloaded | undefined
 }

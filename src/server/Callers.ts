@@ -8,11 +8,13 @@ import type { AuditLog, AuditRecord } from "../callers/AuditLog.ts"
 import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
 import type { AccessError } from "../FlareDbError.ts"
 import { Unauthenticated, Unauthorized, Unavailable } from "../FlareDbError.ts"
+import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { Authorize } from "../net/Gate.ts"
 import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
-import type { ClientCall } from "./CallRules.ts"
+import type { CallRule, ClientCall } from "./CallRules.ts"
+import { formatRanges } from "./AuditedRanges.ts"
 import { callRules } from "./CallRules.ts"
 
 export interface CallersOptions {
@@ -32,12 +34,17 @@ const examples: ReadonlyArray<AccessError | Unavailable> = [
   new Unavailable({ reason: "" })
 ]
 
+/** What the audit log calls it, where a call has one name. */
+const nameOf = (rule: CallRule): string | undefined => rule.who === "admin" ? rule.name : undefined
+
 export class Callers implements Authorize<ClientCall> {
   readonly examples = examples
   readonly access: MachineAccess
   readonly audit: AuditLog | undefined
   private readonly options: CallersOptions
   private readonly known = new Map<number, KnownCaller>()
+  /** Connections of callers that are not known any more, until they are closed. */
+  private readonly lost = new Set<number>()
 
   constructor(options: CallersOptions) {
     this.options = options
@@ -48,11 +55,13 @@ export class Callers implements Authorize<ClientCall> {
   /** The connection is admitted. */
   add(clientId: number, caller: KnownCaller): void {
     this.known.set(clientId, caller)
+    this.lost.delete(clientId)
   }
 
   /** The connection has ended. */
   forget(clientId: number): void {
     this.known.delete(clientId)
+    this.lost.delete(clientId)
   }
 
   /** The caller of a connection that is admitted; `undefined` where it was not asked who it is. */
@@ -61,9 +70,9 @@ export class Callers implements Authorize<ClientCall> {
   }
 
   readonly refusal = (clientId: number, call: ClientCall): AccessError | Unavailable | undefined => {
-    const ended = this.ended(clientId)
-    if (ended !== undefined) return ended
     const rule = callRules[call]
+    const ended = this.ended(clientId, nameOf(rule))
+    if (ended !== undefined) return ended
     if (rule.who !== "admin") return undefined
     const caller = this.of(clientId)
     const refused = caller === undefined ? undefined : this.access.admin(caller, rule.operation)
@@ -77,29 +86,36 @@ export class Callers implements Authorize<ClientCall> {
 
   /** {@link refusal} for what goes on for long: whether it may go on. */
   stillRefusal(clientId: number, call: ClientCall): AccessError | undefined {
-    const ended = this.ended(clientId)
     const [rule, caller] = [callRules[call], this.of(clientId)]
+    const ended = this.ended(clientId, nameOf(rule))
     if (ended !== undefined || rule.who !== "admin" || caller === undefined) return ended
     const refused = this.access.admin(caller, rule.operation)
     return refused === undefined ? undefined : this.refused(clientId, rule.name, [], refused)
   }
 
-  /** Why what a connection proved holds no more; the connection is closed then. */
-  ended(clientId: number): Unauthenticated | undefined {
+  /**
+   * Why what a connection proved holds no more. The connection is closed then, and has one line in the audit log: the
+   * `operation` that found it out, for all that ends with it.
+   */
+  ended(clientId: number, operation = "Connection", watched?: KeyRanges): Unauthenticated | undefined {
     const known = this.known.get(clientId)
     if (known !== undefined && this.options.authentication.holds(known)) return undefined
+    const reason = `the token of ${known?.caller?.name ?? "a caller"} was removed or has ended`
+    const error = new Unauthenticated({ reason: `${reason}; connect with another one` })
+    if (known === undefined || this.lost.has(clientId)) return error
+    this.lost.add(clientId)
     const { metrics, violations } = this.options
-    const name = known?.caller?.name ?? "a caller"
-    const reason = `the token of ${name} was removed or has ended`
     metrics.unauthenticated("token-ended")
+    const ranges = watched === undefined ? [] : formatRanges(watched)
+    this.note(known.caller?.name, this.record(clientId, operation, ranges, `refused: ${error._tag}`))
     violations.closeCaller("refused-hello", clientId, `closed a connection: ${reason}`)
-    return new Unauthenticated({ reason: `${reason}; connect with another one` })
+    return error
   }
 
   /** Closes the connections of callers whose tokens were removed or have ended, whatever they are doing. */
   sweep(): void {
     for (const [clientId, { bootstrap, caller }] of this.known) {
-      if ((bootstrap || caller?.token !== undefined) && this.ended(clientId) !== undefined) this.forget(clientId)
+      if (bootstrap || caller?.token !== undefined) this.ended(clientId)
     }
   }
 
@@ -111,10 +127,13 @@ export class Callers implements Authorize<ClientCall> {
     error: Unauthorized
   ): Unauthorized {
     this.count(error)
-    const record = this.record(clientId, operation, ranges, `refused: ${error._tag}`)
-    if (this.access.isUser(error.name)) this.audit?.note(record)
-    else this.audit?.noteStranger(record)
+    this.note(error.name, this.record(clientId, operation, ranges, `refused: ${error._tag}`))
     return error
+  }
+
+  private note(name: string | undefined, record: AuditRecord): void {
+    if (name !== undefined && this.access.isUser(name)) this.audit?.note(record)
+    else this.audit?.noteStranger(record)
   }
 
   /** Counts an operation that is refused, for which there is a line in the audit log anyway. */

@@ -21,7 +21,7 @@ export const guardedWatches = (
   node: Pick<RaftNode["Service"], "readBarrier">
 ): Watches => {
   const refusal = (owner: number, operation: string, watched: KeyRanges | undefined): AccessError | undefined => {
-    const ended = callers.ended(owner)
+    const ended = callers.ended(owner, operation, watched)
     const caller = callers.of(owner)
     if (ended !== undefined || caller === undefined || watched === undefined) return ended
     const refused = callers.access.ranges(caller, watched)

@@ -1,6 +1,6 @@
 /** What clients do, as the audit log has it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, References, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, References, Stream } from "effect"
 import { AuditFileError } from "../../src/callers/AuditFile.ts"
 import type { AuditEvents } from "../../src/callers/AuditLog.ts"
 import { AuditLog } from "../../src/callers/AuditLog.ts"
@@ -13,7 +13,7 @@ import { eventually } from "../Eventually.ts"
 import { clientProtocolVersion, ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
 import { call } from "../wire/Frames.ts"
 import { exitOf, open } from "./RawConnection.ts"
-import { client, failureOf, port, putRole, putUser, tokenOf } from "./PortClients.ts"
+import { carryOut, client, failureOf, port, putRole, putUser, tokenOf } from "./PortClients.ts"
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
@@ -87,6 +87,36 @@ describe("the audit log", () => {
       yield* Context.get(services, Watch).notices({ prefix: "a/" }).pipe(Stream.take(1), Stream.runDrain)
       yield* has({ name: "-", operation: "Get", ranges: ["read \"a\""], outcome: "ok" })
       yield* has({ name: "-", operation: "Watch", ranges: ["read \"a/\"…\"a0\""], outcome: "ok" })
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("has one line of a connection whose token is removed, and one of a watch that loses its role", () =>
+    Effect.gen(function*() {
+      const { has, lines, log } = yield* logged("writes")
+      const { node, port: at } = yield* port({ clientAuth: "token", audit: log })
+      yield* putRole(node, "a", ["a/"], ["a/"])
+      const watched = Effect.fnUntraced(function*(name: string) {
+        yield* putUser(node, name, ["a"])
+        const { id, token } = yield* tokenOf(node, name)
+        const services = yield* client(at, { token })
+        const began = yield* Deferred.make<void>()
+        const ended = yield* Context.get(services, Watch).notices({ prefix: "a/" }, { progressMs: 100 }).pipe(
+          Stream.runForEach(() => Deferred.succeed(began, undefined)),
+          Effect.forkChild
+        )
+        yield* Deferred.await(began)
+        return { ended, id }
+      })
+      const shop = yield* watched("shop")
+      yield* carryOut(node, { _tag: "RemoveToken", user: "shop", token: shop.id })
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(shop.ended)))
+      yield* has({ name: "shop", outcome: "refused: Unauthenticated" })
+      const orders = yield* watched("orders")
+      yield* putUser(node, "orders", [])
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(orders.ended)))
+      yield* has({ name: "orders", operation: "Changes", ranges: ["read \"a/\"…\"a0\""] })
+      const ended = lines().filter(({ name, outcome }) => name === "shop" && outcome === "refused: Unauthenticated")
+      assert.deepStrictEqual(ended.length, 1)
+      assert.include(["Connection", "Changes"], ended[0]?.operation)
     }).pipe(Effect.scoped, quietly))
 
   it.live("refuses what it cannot write down when it is strict", () =>

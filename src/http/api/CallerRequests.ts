@@ -118,7 +118,7 @@ export class CallerRequests implements RequestPort {
     const { callers: all, request } = this.options
     if (all === undefined) return undefined
     const { callers } = all
-    const ended = callers.ended(request)
+    const ended = callers.ended(request, operation, watched)
     const caller = callers.of(request)
     if (ended !== undefined || caller === undefined) return ended
     const refused = callers.access.ranges(caller, watched)

@@ -72,6 +72,13 @@ const overviewRefusal = (node: Node, request: RequestCaller) => (): AccessError 
   return endedOf(node, request)() ?? (caller === undefined ? undefined : access.admin(caller, "status-page"))
 }
 
+/** Has what ends a stream counted and written down. */
+const told = (request: RequestCaller, refusal: () => AccessError | undefined) => (): AccessError | undefined => {
+  const error = refusal()
+  if (error !== undefined) request.refused(error)
+  return error
+}
+
 const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
   Effect.flatMap(RequestCaller, (caller) =>
     streams.answer(
@@ -83,7 +90,7 @@ const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
               Stream.map(Stream.fromQueue(viewed), (samples): SentEvent => ({ event: "samples", data: samples }))
           )
         ),
-        overviewRefusal(node, caller)
+        told(caller, overviewRefusal(node, caller))
       ))
     ))
 
@@ -207,7 +214,7 @@ const watch = (clients: CallerClients, node: Node, watching: Places, streams: Ev
       const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
       return watchEvents(Context.get(services, Watch), prefix)
     }).pipe(Effect.provideService(RequestCaller, caller))
-    return yield* streams.answer(withFailure(whileAllowed(Stream.unwrap(opened), endedOf(node, caller))))
+    return yield* streams.answer(withFailure(whileAllowed(Stream.unwrap(opened), told(caller, endedOf(node, caller)))))
   })
 
 /** For a node with the key-value store. */

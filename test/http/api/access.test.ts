@@ -122,7 +122,7 @@ describe("callers over HTTP", () => {
 
   it.live("lose a watch with the role that it takes, and everything with their token", () =>
     Effect.gen(function*() {
-      const { as, at, context, node, tokens } = yield* secured("all")
+      const { as, at, audit, context, node, tokens } = yield* secured("all")
       const headers = { authorization: `Bearer ${Redacted.value(tokens.alice.token)}` }
       const source = yield* open(at, "/v1/watch?prefix=alice%2F&heartbeatMs=100", headers)
       assert.strictEqual((yield* source.next).event, "began")
@@ -133,6 +133,20 @@ describe("callers over HTTP", () => {
       yield* eventually("the end of the watch", () => source.isClosed())
       assert.strictEqual((yield* as("alice")("/v1/keys/alice/a")).status, 403)
       assert.strictEqual((yield* as("alice")("/v1/keys/alice/a", put("x"))).status, 200)
+      const other = yield* open(at, "/v1/watch?prefix=bob%2F&heartbeatMs=100", {
+        authorization: `Bearer ${Redacted.value(tokens.bob.token)}`
+      })
+      assert.strictEqual((yield* other.next).event, "began")
+      yield* Context.get(context, Access).removeToken("bob", tokens.bob.id)
+      const failure = yield* other.next
+      assert.strictEqual(failure.event, "failure")
+      assert.deepInclude(failure.data, { tag: "Unauthenticated" })
+      yield* eventually("the lines of the watches that ended", () =>
+        ([["alice", "refused: Unauthorized"], ["bob", "refused: Unauthenticated"]] as const).every(([name, outcome]) =>
+          audit.lines().filter((line) =>
+            line.name === name && line.outcome === outcome && line.operation === "Changes"
+          ).length === 1
+        ))
       yield* Context.get(context, Access).removeToken("alice", tokens.alice.id)
       const { json: unknown, status } = yield* as("alice")("/v1/keys/alice/a", put("x"))
       assert.deepInclude(unknown, { tag: "Unauthenticated" })

@@ -2,6 +2,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { request } from "node:http"
+import { AuditLog } from "../../../src/callers/AuditLog.ts"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
@@ -12,6 +13,7 @@ import * as ConsoleRoutes from "../../../src/http/console/ConsoleRoutes.ts"
 import { pageNames } from "../../../src/http/console/KeyTree.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
+import { eventually } from "../../Eventually.ts"
 import { putUser } from "../../server/PortClients.ts"
 
 const host = "127.0.0.1"
@@ -317,9 +319,21 @@ describe("the console of a node", () => {
 
 describe("the console of a cluster without users", () => {
   const token = "a-text-of-the-operators-own-32-digits"
-  const callers = { clientAuth: "token", bootstrapToken: Redacted.make(token) } as const
-  layer(served(callers), { excludeTestServices: true })((it) => {
-    it.effect("ends the overview that its bootstrap token opened with the first user", () =>
+  let audited = ""
+  const file = {
+    append: (lines: string) =>
+      Effect.sync(() => {
+        audited += lines
+      }),
+    close: Effect.void
+  }
+  const options = { file: "audit", events: "writes", strict: false, nodeId: 1 } as const
+  const secured = Layer.unwrap(Effect.map(
+    AuditLog.make(options, () => Effect.succeed(file)),
+    (audit) => served({ clientAuth: "token", bootstrapToken: Redacted.make(token), audit })
+  ))
+  layer(secured, { excludeTestServices: true })((it) => {
+    it.effect("ends the overview that its bootstrap token opened with the first user, and writes it down", () =>
       Effect.gen(function*() {
         const node = yield* RaftNode
         const context = yield* Effect.context<never>()
@@ -331,6 +345,12 @@ describe("the console of a cluster without users", () => {
         )
         const [, data = ""] = /^event: failure\ndata: (.*)$/m.exec(text) ?? []
         assert.strictEqual(JSON.parse(data).tag, "Unauthenticated")
+        yield* eventually("its line of the audit log", () => audited !== "")
+        assert.deepInclude(JSON.parse(audited), {
+          name: "admin",
+          operation: "HTTP /console/events",
+          outcome: "refused: Unauthenticated"
+        })
       }))
   })
 })
