@@ -13,6 +13,7 @@ import type { Marker } from "./Codec.ts"
 import { markerOf } from "./DirectoryMarker.ts"
 import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
+import { lockHolder } from "./LockFile.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import type { Family } from "./rocksdb/Operation.ts"
 import { requireUnused } from "./rocksdb/OpenFailure.ts"
@@ -95,6 +96,9 @@ const opened = <A, E, R>(
         new DataDirRefused({ path, reason: "foreign", expected: "a FlareDB data directory", ...instead })
       )
   })
+
+/** The process that has a directory open, as far as this system tells. */
+export const heldBy = (path: string): Effect.Effect<number | undefined> => Effect.sync(() => lockHolder(path))
 
 /** The marker of a directory, also while a node uses it. */
 export const inspectMarker = (path: string): Effect.Effect<Marker, OpenError> => opened(path, markerOf(path))

@@ -2,7 +2,7 @@
  * The file `LOCK`, by which RocksDB keeps a second process out of a directory. Its lock is on the file and not on the
  * name: once the file is removed, another process makes and locks a new one, and both write to the same database.
  */
-import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { DataDirRefused } from "./StorageError.ts"
 
@@ -70,4 +70,28 @@ export const removedLock = (path: string, nowMs: number): DataDirRefused | undef
     found: `process ${holder}, under which LOCK was removed`,
     hint: "Stop that process. To remove LOCK frees nothing: two processes then destroy the database."
   })
+}
+
+/** How the system's list of locks names a file. */
+const listedAs = (path: string): string | undefined => {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  if (found === undefined) return undefined
+  const major = ((found.dev >> 8n) & 0xfffn) | ((found.dev >> 32n) & 0xfffff000n)
+  const minor = (found.dev & 0xffn) | ((found.dev >> 12n) & 0xffffff00n)
+  const hex = (part: bigint): string => part.toString(16).padStart(2, "0")
+  return `${hex(major)}:${hex(minor)}:${found.ino}`
+}
+
+/**
+ * The process that has the directory open, found without its lock being asked for: a node that starts meanwhile would
+ * take that for another one. Linux alone tells, and of processes of the same container.
+ */
+export const lockHolder = (path: string): number | undefined => {
+  if (process.platform !== "linux") return undefined
+  const [line] = orNothing(() => {
+    const file = listedAs(join(path, lockFile))
+    return readFileSync("/proc/locks", "utf8").split("\n").filter((lock) => lock.includes(` ${file} `))
+  })
+  const found = /POSIX +\S+ +WRITE +(\d+) /.exec(line ?? "")?.[1]
+  return found === undefined ? undefined : Number(found)
 }

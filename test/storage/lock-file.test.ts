@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { rmSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { LockWatch, removedLock } from "../../src/storage/LockFile.ts"
+import { lockHolder, LockWatch, removedLock } from "../../src/storage/LockFile.ts"
 import { openDatabase } from "../../src/storage/rocksdb/Database.ts"
 import { requireUnused } from "../../src/storage/rocksdb/OpenFailure.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
@@ -47,3 +47,17 @@ it.live("other processes are looked for only where a lock is missing or new", ()
     rmSync(lockIn(path))
     assert.match(watch.problem() ?? "", /LOCK was removed or replaced/)
   }).pipe(Effect.scoped))
+
+it.live.runIf(process.platform === "linux")(
+  "the process that has a directory open is named while it has",
+  () =>
+    Effect.gen(function*() {
+      const path = yield* temporaryFolder
+      assert.isUndefined(lockHolder(path))
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* openDatabase({ path, create: true })
+        assert.strictEqual(lockHolder(path), process.pid)
+      }))
+      assert.isUndefined(lockHolder(path), "the file alone is no lock")
+    }).pipe(Effect.scoped)
+)

@@ -117,6 +117,10 @@ const entryText = ({ kind, payload }: Entry): string => {
     : `${commandText(command)} (session ${commandId.session}, number ${commandId.sequence})`
 }
 
+const inUse = (directory: string, holder: number): string =>
+  `process ${holder} uses ${directory}: what is read here may be of different moments, and fail where files change ` +
+  "meanwhile. Stop the node to read all of it; flaredb status asks one that runs"
+
 export const inspect = Command.make("inspect", {
   directory: Argument.String("directory").pipe(Argument.withDescription("a node's data directory")),
   entries: Flag.Int("entries").pipe(
@@ -135,6 +139,8 @@ export const inspect = Command.make("inspect", {
     }
     if (flags.from < 1) return yield* wrongUsage(`--from ${flags.from} must be at least 1`)
     const Inspect = yield* Effect.promise(() => import("../../storage/Inspect.ts"))
+    const holder = yield* Inspect.heldBy(flags.directory)
+    if (holder !== undefined) yield* Output.problem(inUse(flags.directory, holder))
     yield* Inspect.inspect(flags.directory, (found) =>
       Effect.gen(function*() {
         yield* Output.lines(flags.json ? JSON.stringify(summary(found)) : text(found))
@@ -146,7 +152,9 @@ export const inspect = Command.make("inspect", {
         }
       }))
   }).pipe(Effect.mapError(failureOf))).pipe(
-    Command.withDescription("Read the data directory of a stopped node. Changes nothing."),
+    Command.withDescription(
+      "Read the data directory of a stopped node. Changes nothing, and says so of a node that still uses it."
+    ),
     Command.withExamples([
       { command: "flaredb inspect ./data/node-1", description: "Marker, term, vote, log range" },
       { command: "flaredb inspect ./data/node-1 --entries 10 --from 100", description: "Ten log entries as well" }

@@ -256,11 +256,16 @@ describe("a node that flaredb start runs", () => {
           const ports = yield* freePorts(3)
           const { firstLine, handle } = yield* startNode(startArgs(1, ports, dataDir))
           assert.match(firstLine, /^READY /)
+          const running = yield* runInProcess(["inspect", dataDir])
+          if (process.platform === "linux") {
+            assert.include(running.err, `process ${handle.pid} uses ${dataDir}: what is read here may be of different`)
+          }
           process.kill(handle.pid, "SIGTERM")
           assert.strictEqual(Number(yield* handle.exitCode), 0)
 
           const inspected = yield* run(["inspect", dataDir, "--json"])
           assert.strictEqual(inspected.code, 0, inspected.err)
+          assert.strictEqual(inspected.err, "")
           assert.deepInclude(JSON.parse(inspected.out) as object, { clusterId: "local", nodeId: 1, voters: [1] })
 
           const foreign = yield* run(startArgs(2, ports, dataDir))
