@@ -23,6 +23,25 @@ export const unreadText = (error: unknown): string => {
   return meaning === undefined ? errorText(error) : `${meaning} (${code})`
 }
 
+/** What they mean where one is to be written or made. */
+const refusals: Readonly<Record<string, string>> = {
+  ...meanings,
+  ENOENT: "its folder does not exist",
+  EACCES: "this process may not write there",
+  EPERM: "this process may not write there",
+  EISDIR: "it is a folder",
+  EROFS: "its file system is read-only",
+  ENOSPC: "its file system is full",
+  EDQUOT: "the quota is used up"
+}
+
+/** Why a file or a folder cannot be written. The system's own text has the names of temporary files as well. */
+export const unwrittenText = (error: unknown): string => {
+  const code = errorCode(error)
+  const meaning = code === undefined ? undefined : refusals[code]
+  return meaning === undefined ? errorText(error) : `${meaning} (${code})`
+}
+
 /** What helps then. */
 export const unreadAdvice = (error: unknown): string =>
   ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")

@@ -17,7 +17,10 @@ export const readSecret = async (
   maxBytes: number,
   tooLarge: (bytes: number) => string
 ): Promise<string> => {
-  const { mode, size } = await stat(file)
+  const found = await stat(file)
+  // Its mode is that of a folder, which the advice on a file's would close.
+  if (found.isDirectory()) throw new Error("it is a folder; name a file in it")
+  const { mode, size } = found
   if (othersMayUse(mode)) throw new Error(readableByOthers(file))
   if (size > maxBytes) throw new Error(tooLarge(size))
   return readSmallFile(file, maxBytes, (bytes) => new Error(tooLarge(bytes)))

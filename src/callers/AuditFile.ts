@@ -8,7 +8,7 @@ import { constants } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { lstat, open, rename } from "node:fs/promises"
 import { errorCode } from "../ErrorCode.ts"
-import { errorText } from "../ErrorText.ts"
+import { unwrittenText } from "../ErrorText.ts"
 import { withoutWaiting } from "../SmallFile.ts"
 
 const adviceOn = (cause: unknown): string =>
@@ -22,7 +22,7 @@ export class AuditFileError extends Data.TaggedError("AuditFileError")<{
   readonly cause: unknown
 }> {
   override get message() {
-    return `the audit log ${this.path} cannot be written: ${errorText(this.cause)}; ${adviceOn(this.cause)}`
+    return `the audit log ${this.path} cannot be written: ${unwrittenText(this.cause)}; ${adviceOn(this.cause)}`
   }
 }
 

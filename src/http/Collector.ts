@@ -47,6 +47,7 @@ export const openCollector = Effect.fnUntraced(function*(
   if (otlpEndpoint === undefined) return undefined
   const endpoint = otlpEndpoint.replace(/\/+$/, "")
   if (otlpHeadersFile === undefined) return { endpoint, headers: Redacted.make({}), intervalMs: otlpIntervalMs }
+  if (otlpHeadersFile === "") return yield* refuse("must not be empty")
   const { hostname, protocol } = new URL(endpoint)
   if (protocol !== "https:" && !isLoopbackHost(hostname.replace(/^\[(.*)\]$/, "$1"))) {
     return yield* refuse(`is not sent to ${hostname} over http, where others could read it; use https`)

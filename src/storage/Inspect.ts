@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../protocol/ClusterIdentity.ts"
-import { errorText } from "../ErrorText.ts"
+import { unreadText } from "../ErrorText.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import { firstStateKey, stateEnd } from "../protocol/StateRows.ts"
 import type { LogIndex } from "../raft/Types.ts"
@@ -79,7 +79,7 @@ const foundInstead = (path: string): { readonly found: string; readonly hint: st
     if (!stats.isDirectory()) return { found: "a file", hint }
     return readdirSync(path).includes("CURRENT") ? undefined : { found: "no CURRENT file in it", hint }
   } catch (error) {
-    return { found: errorText(error), hint: "Run it as the user of the node, and look at the path." }
+    return { found: unreadText(error), hint: "Run it as the user of the node, and look at the path." }
   }
 }
 

@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statS
 import { availableParallelism, loadavg, release, totalmem, uptime } from "node:os"
 import { basename, join } from "node:path"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { errorText } from "../../ErrorText.ts"
+import { errorText, unreadText } from "../../ErrorText.ts"
 import { withoutWaiting } from "../../SmallFile.ts"
 import { version } from "../../Version.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
@@ -132,7 +132,7 @@ const attempt = (name: string, read: () => string): Gathered => {
   try {
     return { parts: [{ name, text: read() }], problems: [] }
   } catch (error) {
-    return { parts: [], problems: [`${name}: ${errorText(error)}`] }
+    return { parts: [], problems: [`${name}: ${unreadText(error)}`] }
   }
 }
 

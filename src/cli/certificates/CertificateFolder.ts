@@ -18,7 +18,8 @@ import { othersMayUse } from "../../SecretFile.ts"
 import type { Authority, CertificateProblem, Issued } from "../../certificates/Authority.ts"
 import { openAuthority, pairedWith } from "../../certificates/Authority.ts"
 import { parsePem } from "../../certificates/Certificates.ts"
-import { errorText, unreadText } from "../../ErrorText.ts"
+import { errorCode } from "../../ErrorCode.ts"
+import { unreadText, unwrittenText } from "../../ErrorText.ts"
 import type { CertificateName } from "../../net/tls/CertificateName.ts"
 import { createDirectory, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "../output/Failure.ts"
@@ -57,12 +58,15 @@ export const holderFiles = (folder: string, kind: CertificateName["kind"]): Hold
 export const filesOf = (folder: string, name: CertificateName): HolderFiles =>
   holderFiles(join(folder, name.kind === "node" ? `node-${name.node}` : `client-${name.client}`), name.kind)
 
-/** Whether there is something of that name. A link to nothing counts as nothing. */
+/**
+ * Whether there is something of that name. A link to nothing counts as nothing. What this user may not look at counts:
+ * to read it then fails, and says why.
+ */
 export const exists = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined
-  } catch {
-    return false
+  } catch (error) {
+    return errorCode(error) !== "ENOTDIR"
   }
 }
 
@@ -140,7 +144,7 @@ export const readAuthority = Effect.fnUntraced(function*(folder: string): Effect
 })
 
 const attempt = <A>(path: string, work: () => A): Effect.Effect<A, Failure> =>
-  Effect.try({ try: work, catch: (error) => failed(`${path} cannot be changed: ${errorText(error)}`) })
+  Effect.try({ try: work, catch: (error) => failed(`${path} cannot be changed: ${unwrittenText(error)}`) })
 
 /** Creates a folder for its owner alone. */
 export const makeFolder = (path: string): Effect.Effect<void, Failure> =>
@@ -171,6 +175,13 @@ export const removeFile = (path: string): Effect.Effect<void, Failure> =>
 
 /** Refuses to replace files before anything is made. */
 export const refuseExisting = (paths: ReadonlyArray<string>, advice: string): Effect.Effect<void, Failure> => {
+  for (const path of paths) {
+    try {
+      statSync(path, { throwIfNoEntry: false })
+    } catch (error) {
+      return Effect.fail(failed(`${path} cannot be looked at: ${unreadText(error)}`))
+    }
+  }
   const taken = paths.filter(exists)
   const verb = taken.length === 1 ? "exists" : "exist"
   return taken.length === 0 ? Effect.void : Effect.fail(wrongUsage(`${taken.join(" and ")} ${verb} already; ${advice}`))

@@ -1,7 +1,8 @@
 /** `flaredb actors`: what runs on the cluster, what waits there, and what is stuck; and how to change that by hand. */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { actorsFlags, named, withChanges } from "../input/ActorsFlags.ts"
+import { actorsFlags, withChanges } from "../input/ActorsFlags.ts"
+import { named } from "../input/Named.ts"
 import { migrate } from "./ActorsMigrate.ts"
 import { entities, messages, workflows } from "./ActorsMessages.ts"
 import { deadLetters, drop, queues, retry } from "./ActorsQueues.ts"

@@ -2,16 +2,8 @@
 import { Clock, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { Changed, DeadLetter as Letter, Overview, QueueView } from "../../actors/overview/index.ts"
-import {
-  actorsFlags,
-  ago,
-  limitFlag,
-  limitOf,
-  named,
-  printList,
-  withChanges,
-  withOverview
-} from "../input/ActorsFlags.ts"
+import { actorsFlags, ago, limitFlag, limitOf, printList, withChanges, withOverview } from "../input/ActorsFlags.ts"
+import { named } from "../input/Named.ts"
 import type { ActorsFlags } from "../input/ActorsFlags.ts"
 import { amended, failed, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"

@@ -6,6 +6,7 @@ import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { fileArgument } from "../input/BackupFile.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
+import { named } from "../input/Named.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { counted } from "../output/Counted.ts"
@@ -13,8 +14,7 @@ import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Messages from "../output/Messages.ts"
 import * as Output from "../output/Output.ts"
 
-const checkFile = (file: string) =>
-  file === "" ? Effect.fail(wrongUsage("the name of the backup file is empty")) : Effect.void
+const checkFile = (file: string) => named("name of the backup file", file)
 
 export const verify = Command.make("verify", { ...clientFlags, file: fileArgument }, (flags) =>
   Effect.gen(function*() {

@@ -105,6 +105,7 @@ export const backup = Command.make("backup", {
   file: Argument.String("file").pipe(Argument.withDescription("the backup file; - for standard output"))
 }, (flags) => {
   if (flags.file === "") return Effect.fail(wrongUsage("the name of the backup file is empty"))
+  if (Option.contains(flags.from, "")) return Effect.fail(wrongUsage("--from is empty; name a directory"))
   if (Option.isSome(flags.from)) return backupFrom({ ...flags, from: flags.from.value })
   if (flags.replaced) {
     return Effect.fail(wrongUsage("--replaced goes with --from DIR: nodes that run serve their own state"))

@@ -1,7 +1,8 @@
 /** The commands on a folder of backups: take them on a schedule, and list them. */
 import { Clock, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { existsSync, statSync } from "node:fs"
+import type { Stats } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { Backups, layer as backupsLayer } from "../../client/Backups.ts"
 import { unreadText } from "../../ErrorText.ts"
@@ -50,12 +51,19 @@ interface RunFlags extends ClientFlags {
 
 const checkFolder = (dir: string): Effect.Effect<void, Failure> => {
   if (dir === "") return Effect.fail(wrongUsage("--dir is empty; name a folder"))
-  const found = existsSync(dir) ? statSync(dir) : undefined
-  if (found?.isDirectory() === true) return Effect.void
-  return Effect.fail(
-    wrongUsage(`--dir ${dir} is no folder; ${found === undefined ? `make it first: mkdir -m 700 ${dir}` : "name one"}`)
-  )
+  return Effect.flatMap(statsOf(dir), (found) => {
+    if (found?.isDirectory() === true) return Effect.void
+    const advice = found === undefined ? `make it first: mkdir -m 700 ${dir}` : "name one"
+    return Effect.fail(wrongUsage(`--dir ${dir} is no folder; ${advice}`))
+  })
 }
+
+/** Whether it is there is not known of what lies below a file, or in a folder that is closed to this user. */
+const statsOf = (dir: string): Effect.Effect<Stats | undefined, Failure> =>
+  Effect.try({
+    try: () => statSync(dir, { throwIfNoEntry: false }),
+    catch: (error) => failed(`--dir ${dir} cannot be looked at: ${unreadText(error)}`)
+  })
 
 const listed = (dir: string): Effect.Effect<ReadonlyArray<ScheduledBackup>, Failure> =>
   Effect.try({ try: () => backupsIn(dir), catch: (error) => failed(`${dir} cannot be read: ${unreadText(error)}`) })

@@ -5,7 +5,7 @@ import { basename, join } from "node:path"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { variableOf } from "../../config/Setting.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadText } from "../../ErrorText.ts"
 import { backupsIn } from "../../storage/backup/BackupNames.ts"
 import { version } from "../../Version.ts"
 import { newestTaken } from "../backups/Due.ts"
@@ -104,7 +104,10 @@ export const backupCheck = (folder: string, mostMs: number, nowMs: number): Chec
       [ageMs > mostMs, "warning", advice]
     ])
   } catch (error) {
-    return judge("backup.age", `${folder}: ${errorText(error)}`, limit, [[true, "failure", advice]])
+    const found = `${folder} cannot be read: ${unreadText(error)}`
+    return judge("backup.age", found, limit, [
+      [true, "failure", "name the folder that flaredb backups run fills, as a user that may read it"]
+    ])
   }
 }
 

@@ -11,6 +11,7 @@ import { accessText } from "../../kv/OperationText.ts"
 import type { Entry, LogPoint } from "../../raft/Types.ts"
 import { LogIndex } from "../../raft/Types.ts"
 import type { Inspection } from "../../storage/Inspect.ts"
+import { named } from "../input/Named.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
@@ -118,7 +119,7 @@ const entryText = ({ kind, payload }: Entry): string => {
 }
 
 const inUse = (directory: string, holder: number): string =>
-  `process ${holder} uses ${directory}: what is read here may be of different moments, and fail where files change ` +
+  `process ${holder} uses ${directory}: what is read here may be of different times, and fail where files change ` +
   "meanwhile. Stop the node to read all of it; flaredb status asks one that runs"
 
 export const inspect = Command.make("inspect", {
@@ -138,6 +139,7 @@ export const inspect = Command.make("inspect", {
       return yield* wrongUsage(`--entries ${flags.entries} is not from 0 to ${maxEntries}`)
     }
     if (flags.from < 1) return yield* wrongUsage(`--from ${flags.from} must be at least 1`)
+    yield* named("name of the directory", flags.directory)
     const Inspect = yield* Effect.promise(() => import("../../storage/Inspect.ts"))
     const holder = yield* Inspect.heldBy(flags.directory)
     if (holder !== undefined) yield* Output.problem(inUse(flags.directory, holder))

@@ -1,6 +1,7 @@
 /** The command that gives back room in the directory of a stopped node. */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { named } from "../input/Named.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { failureOf } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
@@ -12,6 +13,7 @@ export const reclaim = Command.make("reclaim", {
 }, (flags) =>
   Effect.gen(function*() {
     const { directory, json } = flags
+    yield* named("name of the directory", directory)
     const Reclaim = yield* Effect.promise(() => import("../../storage/Reclaim.ts"))
     const { bytesAfter, bytesBefore } = yield* Reclaim.reclaim(directory)
     yield* json

@@ -5,6 +5,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { unreadText } from "../../ErrorText.ts"
 import type { Difference } from "../../node/trace/Replay.ts"
 import { Replay } from "../../node/trace/Replay.ts"
+import { named } from "../input/Named.ts"
 import { failed, failureOf } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
@@ -42,6 +43,7 @@ export const replay = Command.make("replay", {
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object"), Flag.withDefault(false))
 }, ({ file, json }) =>
   Effect.gen(function*() {
+    yield* named("name of the trace", file)
     const files = yield* FileSystem.FileSystem
     const replayed = new Replay()
     let unread: string | undefined

@@ -6,6 +6,7 @@ import type { BackupContents } from "../../storage/backup/BackupReader.ts"
 import { sentence, summary } from "../backups/BackupText.ts"
 import { exists, holderFiles } from "../certificates/CertificateFolder.ts"
 import { readHeld } from "../certificates/Holders.ts"
+import { named } from "../input/Named.ts"
 import { fileArgument } from "../input/BackupFile.ts"
 import { nodeFlags } from "../input/NodeFlags.ts"
 import { makeSwitch } from "../input/Switch.ts"
@@ -52,6 +53,7 @@ export const restore = Command.make("restore", {
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
+    yield* named("name of the backup file", flags.file)
     if (flags.file === "-") {
       return yield* wrongUsage(
         "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, " +

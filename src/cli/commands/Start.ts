@@ -5,7 +5,7 @@ import type { FlareDbConfig } from "../../config/FlareDbConfig.ts"
 import { ownAddress } from "../../config/FlareDbConfig.ts"
 import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
 import type { BoundAddress } from "../../net/Listening.ts"
-import { failureOf } from "../output/Failure.ts"
+import { failureOf, wrongUsage } from "../output/Failure.ts"
 import { nodeConfig, nodeFlags } from "../input/NodeFlags.ts"
 import * as Output from "../output/Output.ts"
 
@@ -119,6 +119,7 @@ export const start = Command.make("start", {
   )
 }, (flags) =>
   Effect.gen(function*() {
+    if (Option.contains(flags.trace, "")) return yield* wrongUsage("--trace is empty; name a file")
     const config = yield* nodeConfig(flags)
     const Logging = yield* Effect.promise(() => import("../launch/Logging.ts"))
     const logging = Logging.layer({

@@ -62,6 +62,7 @@ export const supportBundle = Command.make("support-bundle", {
     const { file, force, log } = flags
     if (isStandardOutput(file)) return yield* wrongUsage("a bundle is a file; name one, for example support.tar.gz")
     if (file === "") return yield* wrongUsage("the name of the bundle is empty; name one, for example support.tar.gz")
+    if (log.includes("")) return yield* wrongUsage("--log is empty; name a file")
     if (log.length > maxLogs) return yield* wrongUsage(`--log is given ${log.length} times; at most ${maxLogs}`)
     yield* checkOutputFile(file, force)
     const checks = yield* examine(flags)

@@ -3,6 +3,7 @@ import { Clock, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { healthThresholds } from "../../config/HealthThresholds.ts"
+import { named } from "../input/Named.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag } from "../input/Duration.ts"
@@ -53,7 +54,8 @@ const lineOf = ({ advice, measured, name, status }: Check): string =>
 
 const check = Command.make("check", checkFlags, (flags) =>
   Effect.gen(function*() {
-    for (const [name, given] of [["backup", flags.backup], ["data-dir", flags.dataDir]] as const) {
+    const paths = [["backup", flags.backup], ["data-dir", flags.dataDir], ["node-certs", flags.nodeCerts]] as const
+    for (const [name, given] of paths) {
       if (Option.contains(given, "")) return yield* wrongUsage(`--${name} is empty`)
     }
     for (
@@ -111,6 +113,7 @@ const directory = Command.make("directory", {
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }, ({ directory, json }) =>
   Effect.gen(function*() {
+    yield* named("name of the directory", directory)
     const { moveLog } = yield* Effect.promise(() => import("../../storage/LogMove.ts"))
     const { before, entries } = yield* moveLog(directory)
     yield* json

@@ -1,10 +1,11 @@
 /** What is read of the machine that the command runs on. What a system does not tell is absent. */
 import type { Stats } from "node:fs"
-import { realpathSync, statSync } from "node:fs"
+import { lstatSync, realpathSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
-import { errorText } from "../../ErrorText.ts"
+import { errorCode } from "../../ErrorCode.ts"
+import { unreadText } from "../../ErrorText.ts"
 import { limitOf } from "../../http/Descriptors.ts"
 import type { Room } from "../../storage/DirectoryRoom.ts"
 import { bytesBelow, roomAt } from "../../storage/DirectoryRoom.ts"
@@ -52,9 +53,13 @@ const statsOf = (path: string): Stats | undefined => {
 /** What there is in the place of a directory, if anything. */
 const insteadOf = (path: string): string | undefined => {
   try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? "no directory" : undefined
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found === undefined && lstatSync(path, { throwIfNoEntry: false }) !== undefined) return "a link to nothing"
+    return found?.isDirectory() === false ? "no directory" : undefined
   } catch (error) {
-    return `unknown to this user: ${errorText(error)}`
+    return errorCode(error) === "ENOTDIR"
+      ? "below a file, where nothing can be made"
+      : `unknown to this user: ${unreadText(error)}`
   }
 }
 

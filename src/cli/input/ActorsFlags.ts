@@ -69,12 +69,6 @@ export const limitOf = (limit: Option.Option<number>): Effect.Effect<number, Fai
     ? Effect.fail(wrongUsage(`--limit ${limit.value} is less than 1`))
     : Effect.succeed(limit.value)
 
-/**
- * Fails for a name that is empty: there is nothing of that name, and a script whose variable is empty would not know.
- */
-export const named = (what: string, name: string): Effect.Effect<string, Failure> =>
-  name === "" ? Effect.fail(wrongUsage(`the ${what} is empty`)) : Effect.succeed(name)
-
 /** How long ago a time was, or how long it is until then; `-` for none. */
 export const ago = (nowMs: number, ms: number | undefined): string =>
   ms === undefined ? "-" : formatDuration(Math.max(0, nowMs - ms))

@@ -46,7 +46,10 @@ const fileOf = (
       Effect.tryPromise({
         try: async () => {
           const tooLarge = (bytes: number) => new Error(`it has ${bytes} bytes`)
-          const { mode, size } = await stat(name)
+          if (name === "") throw new Error("its name is empty")
+          const found = await stat(name)
+          if (found.isDirectory()) throw new Error("it is a folder; name a file in it")
+          const { mode, size } = found
           if (size > maxFileBytes) throw tooLarge(size)
           if (secret && othersMayUse(mode)) throw new Error(readableByOthers(name))
           return await readSmallFile(name, maxFileBytes, tooLarge)

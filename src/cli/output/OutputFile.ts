@@ -10,7 +10,7 @@ import { openPipe, writePipe } from "../../PipeFile.ts"
 import { folderMissing, partialPath, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unwrittenText } from "../../ErrorText.ts"
 
 /** Names of standard output. A descriptor that is a socket cannot be opened by its name. */
 export const isStandardOutput = (path: string): boolean =>
@@ -31,7 +31,7 @@ const notWritten = (path: string, error: unknown): Failure =>
 const reasonOf = (path: string, error: unknown): string => {
   if (isMissing(error)) return folderMissing(path)
   if (errorCode(error) === "EISDIR") return "it is a folder; name a file in it"
-  return errorText(error)
+  return unwrittenText(error)
 }
 
 /** Refuses a name that is taken, before anything is done for it. */

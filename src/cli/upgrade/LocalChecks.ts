@@ -1,6 +1,6 @@
 /** What can be looked at on this machine before an upgrade: a backup, a data directory, certificates. */
 import { healthThresholds } from "../../config/HealthThresholds.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadText } from "../../ErrorText.ts"
 import { Effect } from "effect"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { decodeCommand } from "../../kv/model/Command.ts"
@@ -162,7 +162,7 @@ export const checkRoom = (path: string): Effect.Effect<Check> =>
     catch: (cause) => cause
   }).pipe(
     Effect.catch((cause) =>
-      Effect.succeed(problem("free room", `${path}: ${errorText(cause)}`, "name a data directory"))
+      Effect.succeed(problem("free room", `${path} cannot be read: ${unreadText(cause)}`, "name a data directory"))
     )
   )
 

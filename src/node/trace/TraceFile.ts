@@ -5,6 +5,7 @@
 import { Data, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs"
+import { unwrittenText } from "../../ErrorText.ts"
 import type { StepObserver } from "../StepObserver.ts"
 import { snapshotRequestLine, startLine, stepLine } from "./TraceLine.ts"
 
@@ -17,7 +18,7 @@ class TraceFileError extends Data.TaggedError("TraceFileError")<{
   readonly cause: unknown
 }> {
   override get message() {
-    const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    const cause = unwrittenText(this.cause)
     return `the trace ${this.path} cannot be written: ${cause}. Give another file, or start the node without --trace.`
   }
 }

@@ -7,7 +7,7 @@ import { isMissing } from "../../ErrorCode.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadText, unwrittenText } from "../../ErrorText.ts"
 import type { SnapshotTotals } from "../../protocol/SnapshotChunk.ts"
 import type { RowsCheck } from "../RowsCheck.ts"
 import { anyRows, CheckedRows } from "../RowsCheck.ts"
@@ -32,7 +32,7 @@ export class BackupIoError extends Data.TaggedError("BackupIoError")<{
   readonly cause: unknown
 }> {
   override get message() {
-    const cause = errorText(this.cause)
+    const cause = this.operation === "read" ? unreadText(this.cause) : unwrittenText(this.cause)
     const remedy = remedyFor(cause, "run it as a user that may")
     return `cannot ${this.operation} ${this.path}: ${cause}${remedy === undefined ? "" : `; ${remedy}`}`
   }

@@ -87,38 +87,41 @@ export const restoreInto = Effect.fnUntraced(function*(
 
 const pointOf = ({ index, term }: BackupHeader) => ({ index: LogIndex(index), term: Term(term) })
 
-/** Refuses a directory that holds anything. */
-const requireEmpty = (path: string): Effect.Effect<void, DataDirRefused> =>
-  Effect.suspend(() => {
-    const refuse = (reason: DataDirRefused["reason"], found: string) =>
-      Effect.fail(
+/** What of a directory keeps a backup from being restored there; `undefined` when it is empty, or not there yet. */
+const occupied = (path: string): readonly [reason: DataDirRefused["reason"], found: string] | undefined => {
+  // Of links, the last step gives the directory its name, which would take the place of the link.
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return undefined
+  if (stats.isSymbolicLink()) return ["not-a-directory", "a link"]
+  if (!stats.isDirectory()) return ["not-a-directory", "a file"]
+  // It can be neither removed nor replaced: a folder in it can.
+  if (stats.dev !== statSync(dirname(resolve(path))).dev) return ["not-a-directory", "the root of a file system"]
+  const names = readdirSync(path)
+  return names.length === 0
+    ? undefined
+    : ["not-empty", `${names.length} files (${names.slice(0, 3).join(", ")})`]
+}
+
+const attempt = <A>(operation: string, path: string, run: () => A): Effect.Effect<A, BackupIoError> =>
+  Effect.try({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
+
+/** Refuses a directory that holds anything, or that this user cannot look into. */
+const requireEmpty = (path: string): Effect.Effect<void, DataDirRefused | BackupIoError> =>
+  Effect.flatMap(
+    attempt("read", path, () => occupied(path)),
+    (found) =>
+      found === undefined ? Effect.void : Effect.fail(
         new DataDirRefused({
           path,
-          reason,
+          reason: found[0],
           expected: "no directory, or an empty one",
-          found,
+          found: found[1],
           hint:
             "A backup is restored into a directory that it makes; move this one away, or give another --data-dir, " +
             "for example a folder in it."
         })
       )
-    // Of links, the last step gives the directory its name, which would take the place of the link.
-    const stats = lstatSync(path, { throwIfNoEntry: false })
-    if (stats === undefined) return Effect.void
-    if (stats.isSymbolicLink()) return refuse("not-a-directory", "a link")
-    if (!stats.isDirectory()) return refuse("not-a-directory", "a file")
-    // It can be neither removed nor replaced: a folder in it can.
-    if (stats.dev !== statSync(dirname(resolve(path))).dev) {
-      return refuse("not-a-directory", "the root of a file system")
-    }
-    const names = readdirSync(path)
-    return names.length === 0
-      ? Effect.void
-      : refuse("not-empty", `${names.length} files (${names.slice(0, 3).join(", ")})`)
-  })
-
-const attempt = <A>(operation: string, path: string, run: () => A): Effect.Effect<A, BackupIoError> =>
-  Effect.try({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
+  )
 
 /**
  * Restores the backup into a new data directory. Everything is checked before anything is written; the directory

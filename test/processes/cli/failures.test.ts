@@ -104,7 +104,7 @@ describe("replay", () => {
       const args = startArgs(yield* freePorts(3), `${folder}/data`, "--trace", `${folder}/no/trace`)
       const { code, err } = yield* run(args)
       assert.strictEqual(code, 1)
-      assert.match(err, /the trace \S+ cannot be written: ENOENT.* without --trace/)
+      assert.match(err, /the trace \S+ cannot be written: its folder does not exist \(ENOENT\)\..* without --trace/)
       assert.deepStrictEqual(yield* files.readDirectory(folder), [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

@@ -258,7 +258,10 @@ describe("a node that flaredb start runs", () => {
           assert.match(firstLine, /^READY /)
           const running = yield* runInProcess(["inspect", dataDir])
           if (process.platform === "linux") {
-            assert.include(running.err, `process ${handle.pid} uses ${dataDir}: what is read here may be of different`)
+            assert.include(
+              running.err,
+              `process ${handle.pid} uses ${dataDir}: what is read here may be of different times`
+            )
           }
           process.kill(handle.pid, "SIGTERM")
           assert.strictEqual(Number(yield* handle.exitCode), 0)
