@@ -41,14 +41,29 @@ const writeSome = async (file: FileHandle, bytes: Uint8Array, offset: number): P
   }
 }
 
-/** Writes all of it. Throws the system's error, or when the reader takes nothing. */
-export const writePipe = async (file: FileHandle, bytes: Uint8Array, withinMs = readerMs): Promise<void> => {
+/** Milliseconds between two tries: the first, and the most, for a reader that may never come back. */
+const [firstPauseMs, lastPauseMs] = [1, 50]
+
+/** Writes all of it. Throws the system's error, or when the reader takes nothing. `onTaken` gets how much was taken. */
+export const writePipe = async (
+  file: FileHandle,
+  bytes: Uint8Array,
+  withinMs = readerMs,
+  onTaken: (bytes: number) => void = () => undefined
+): Promise<void> => {
   let takenMs = performance.now()
+  let pauseMs = firstPauseMs
   for (let offset = 0; offset < bytes.byteLength;) {
     const taken = await writeSome(file, bytes, offset)
     offset += taken
-    if (taken > 0) takenMs = performance.now()
-    else if (performance.now() - takenMs > withinMs) throw unread
-    else await setTimeout(1)
+    onTaken(taken)
+    if (taken > 0) {
+      takenMs = performance.now()
+      pauseMs = firstPauseMs
+    } else if (performance.now() - takenMs > withinMs) throw unread
+    else {
+      await setTimeout(pauseMs)
+      pauseMs = Math.min(2 * pauseMs, lastPauseMs)
+    }
   }
 }

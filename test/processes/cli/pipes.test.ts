@@ -95,6 +95,33 @@ describe("a pipe that is written into", () => {
     }).pipe(Effect.scoped))
 })
 
+describe("a pipe whose reader stops", () => {
+  it.live("holds up neither the audit log nor its end, and has whole lines when it goes on", () =>
+    Effect.gen(function*() {
+      const path = yield* pipe
+      const reader = yield* Effect.promise(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK))
+      const file = yield* openAuditFile(path, 1_000, 20)
+      const lines = (name: string) => `${JSON.stringify({ name, more: "x".repeat(5_000) })}\n`.repeat(40)
+      for (let i = 0; i < 2; i++) {
+        assert.match(String(yield* Effect.flip(file.append(lines("lost in part")))), /no process reads from it/)
+      }
+      let text = ""
+      const buffer = Buffer.alloc(1024 * 1024)
+      const read = Effect.promise(async () => {
+        const { bytesRead } = await reader.read(buffer, 0, buffer.byteLength, null)
+        text += buffer.toString("utf8", 0, bytesRead)
+      })
+      yield* Effect.repeat(read, { until: () => text.length >= 60_000 })
+      yield* file.append(`${JSON.stringify({ name: "last" })}\n`)
+      yield* read
+      yield* file.close
+      yield* Effect.promise(() => reader.close())
+      const names = text.trimEnd().split("\n").map((line): unknown => JSON.parse(line).name)
+      assert.strictEqual(names.at(-1), "last")
+      assert.isAbove(names.length, 2)
+    }).pipe(Effect.scoped))
+})
+
 describe("a pipe with no other side, in place of a file", () => {
   const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, says: RegExp]> = [
     [["get", "k", "--trusted-ca-file", "PIPE"], /it is a pipe, and nothing comes from it/],
