@@ -144,7 +144,7 @@ export const startNode = Effect.fnUntraced(function*(
 const lateSeconds = 30
 
 /** Says what is waited for, as long as that is so. */
-const sayingLate = (what: string): Effect.Effect<never> =>
+export const sayingLate = (what: string): Effect.Effect<never> =>
   Effect.forever(Effect.andThen(Effect.sleep(`${lateSeconds} seconds`), Output.problem(`flaredb: ${what}`)))
 
 /**
