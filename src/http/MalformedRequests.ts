@@ -20,6 +20,9 @@ interface Refusal {
   readonly problem: string
 }
 
+/** The parser's word for a connection that ends in the middle of a request. */
+const cutOff = "HPE_INVALID_EOF_STATE"
+
 const refusalOf = ({ code, message }: NodeJS.ErrnoException, { headersMs, requestMs }: RequestTimes): Refusal => {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
@@ -32,6 +35,8 @@ const refusalOf = ({ code, message }: NodeJS.ErrnoException, { headersMs, reques
         status: "408 Request Timeout",
         problem: `its headers did not come within ${headersMs} ms, or all of it not within ${requestMs} ms (maxFrameMs)`
       }
+    case cutOff:
+      return { status: "400 Bad Request", problem: "it was cut off: its connection ended before all of it had come" }
     default:
       return { status: "400 Bad Request", problem: `it is no HTTP/1.1: ${message.replace(/^Parse Error: /, "")}` }
   }
@@ -78,11 +83,13 @@ export const closeMalformed = (
     if (ending.has(socket)) return
     ending.add(socket)
     const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
-    violations.report(
-      "malformed-request",
-      formatAddress(remoteAddress, remotePort),
-      `closed a connection: ${error.code ?? error.name}: ${error.message}`
-    )
+    if (error.code !== cutOff) {
+      violations.report(
+        "malformed-request",
+        formatAddress(remoteAddress, remotePort),
+        `closed a connection: ${error.code ?? error.name}: ${error.message}`
+      )
+    }
     const underWay = [...exchanges.get(socket) ?? []]
     const earlier = underWay.findLast(({ request }) => request.complete)?.response
     if (earlier !== undefined) {

@@ -61,6 +61,10 @@ const advised = (reason: string, code: number, named: boolean): string => {
     return `${reason}. It wants a user: give --user and --password-file. Its JSON gateway takes no name from a ` +
       "certificate"
   }
+  if (/required revision is a future revision/.test(reason)) {
+    return `${reason}. Its data was replaced or lost since the import began, or one of --from is of another cluster. ` +
+      "See what it has with --dry-run --restart"
+  }
   if (code === codes.permissionDenied && named) return `${reason}. The user needs to read all of --prefix`
   return reason
 }

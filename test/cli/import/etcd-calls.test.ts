@@ -160,6 +160,11 @@ it.live("what etcd refuses, or is too old for, is an error that says what to do"
       yield* failure(versions, refusal(400, 11, "etcdserver: mvcc: required revision has been compacted")),
       { _tag: "EtcdCompacted" }
     )
+    const future = yield* failure(
+      versions,
+      refusal(400, 11, "etcdserver: mvcc: required revision is a future revision")
+    )
+    assert.match(future.message, /a future revision\. Its data was replaced or lost since .* --dry-run --restart$/)
     const leaderless = yield* failure(versions, refusal(503, 14, "etcdserver: no leader"))
     assert.deepInclude(leaderless, { _tag: "EtcdUnreachable" })
     assert.match(leaderless.message, /no leader/)

@@ -9,10 +9,10 @@ type Port = Effect.Success<ReturnType<typeof port>>
 class ApiPort extends Context.Service<ApiPort, Port>()("test/ApiPort") {}
 
 /** The whole answer to a request as it is written. */
-const exchange = (to: number, text: string) =>
+const exchange = (to: number, text: string, ends = false) =>
   Effect.callback<string>((resume) => {
     let answer = ""
-    const socket = createConnection({ host, port: to }, () => socket.write(text))
+    const socket = createConnection({ host, port: to }, () => ends ? socket.end(text) : socket.write(text))
     socket.setEncoding("utf8").on("data", (part: string) => {
       answer += part
     })
@@ -112,6 +112,16 @@ layer(Layer.effect(ApiPort, port()).pipe(Layer.provide(Layer.empty)), { excludeT
         assert.strictEqual((yield* ask("/v1/keys/odd")).status, 404)
       }).pipe(quietly))
   }
+
+  it.effect("a request that is cut off is told so, and nothing of it is done", () =>
+    Effect.gen(function*() {
+      const { ask, port: to } = yield* ApiPort
+      for (const how of ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", ""]) {
+        const answer = yield* exchange(to, `PUT /v1/keys/cut HTTP/1.1\r\nHost: localhost\r\n${how}`, true)
+        assert.match(answer, /^HTTP\/1\.1 400 .*it was cut off: its connection ended before all of it had come/s)
+      }
+      assert.strictEqual((yield* ask("/v1/keys/cut")).status, 404)
+    }).pipe(quietly))
 
   it.effect("a request whose body does not come is told how long it may take", () =>
     Effect.gen(function*() {
