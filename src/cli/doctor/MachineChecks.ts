@@ -90,6 +90,14 @@ const directoryCheck = ({ dataDir, folder, instead, mode }: MachineFacts): Check
   ])
 }
 
+const ownerCheck = ({ dataDir, stranger }: MachineFacts): ReadonlyArray<Check> =>
+  stranger === undefined ? [] : [judge(
+    "directory.owner",
+    `${stranger.name} in ${dataDir} belongs to user ${stranger.uid}, and the directory to user ${stranger.owner}`,
+    "one owner of the directory and its files",
+    [[true, "failure", `a start as user ${stranger.owner} is refused; run chown -R ${stranger.owner} ${dataDir}`]]
+  )]
+
 const preloadCheck = ({ preloaded }: MachineFacts): Check =>
   judge(
     "disk.preload",
@@ -208,6 +216,7 @@ export const machineChecks = (facts: MachineFacts, syncs: SyncTimes | string): R
   preloadCheck(facts),
   ...roomChecks(facts),
   directoryCheck(facts),
+  ...ownerCheck(facts),
   descriptorsCheck(facts),
   ...memoryChecks(facts),
   hugePagesCheck(facts),

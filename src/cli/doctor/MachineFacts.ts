@@ -1,6 +1,13 @@
+/** A file of a data directory that belongs to another user than the directory, both by their numbers. */
+export interface Stranger {
+  readonly name: string
+  readonly uid: number
+  readonly owner: number
+}
+
 /** What is read of the machine that the command runs on. What a system does not tell is absent. */
 import type { Stats } from "node:fs"
-import { lstatSync, realpathSync, statSync } from "node:fs"
+import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
@@ -24,6 +31,8 @@ export interface MachineFacts {
   readonly mode: number | undefined
   /** What is in the place of the directory, or why that cannot be told; absent when it is there, or nothing is. */
   readonly instead: string | undefined
+  /** A file whose owner is not the directory's, and the two; `undefined` when there is none, or none can be seen. */
+  readonly stranger: Stranger | undefined
   readonly room: Room | undefined
   readonly mount: Mount | undefined
   readonly preloaded: string
@@ -61,6 +70,19 @@ const insteadOf = (path: string): string | undefined => {
       ? "below a file, where nothing can be made"
       : `unknown to this user: ${unreadText(error)}`
   }
+}
+
+/** The first file in a data directory that another user owns, as one that was made by a command that root ran. */
+export const strangerIn = (path: string, owner: number): Stranger | undefined => {
+  try {
+    for (const name of readdirSync(path)) {
+      const uid = lstatSync(join(path, name), { throwIfNoEntry: false })?.uid
+      if (uid !== undefined && uid !== owner) return { name, uid, owner }
+    }
+  } catch {
+    // What this user may not list is said of its room.
+  }
+  return undefined
 }
 
 /** The nearest folder that is there. */
@@ -125,6 +147,7 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     dataBytes: isThere ? await orAbsent(bytesBelow(dataDir)) : 0,
     mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
     instead: insteadOf(dataDir),
+    stranger: isThere && process.platform !== "win32" ? strangerIn(dataDir, stats.uid) : undefined,
     room: await orAbsent(roomAt(folder)),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),

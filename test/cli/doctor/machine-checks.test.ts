@@ -1,12 +1,12 @@
 /** What doctor says of machines that were made up, and of this one's disk. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { byUrgency } from "../../../src/cli/checks/Check.ts"
 import { machineChecks } from "../../../src/cli/doctor/MachineChecks.ts"
 import type { MachineFacts } from "../../../src/cli/doctor/MachineFacts.ts"
-import { groupLimitFiles } from "../../../src/cli/doctor/MachineFacts.ts"
+import { groupLimitFiles, strangerIn } from "../../../src/cli/doctor/MachineFacts.ts"
 import { mountAt } from "../../../src/cli/doctor/Mounts.ts"
 import type { SyncTimes } from "../../../src/cli/doctor/SyncProbe.ts"
 import { maxSyncs, probeSyncs, timesOf } from "../../../src/cli/doctor/SyncProbe.ts"
@@ -24,6 +24,7 @@ const good: MachineFacts = {
   dataBytes: gib,
   mode: 0o700,
   instead: undefined,
+  stranger: undefined,
   room: { freeBytes: 100 * gib, totalBytes: 200 * gib, freeFiles: 1_000_000, totalFiles: 2_000_000 },
   mount: { point: "/data", type: "ext4", options: ["rw", "relatime"] },
   preloaded: "",
@@ -90,6 +91,11 @@ describe("a machine", () => {
     ["few descriptors", { descriptors: 100 }, { "limits.descriptors": "failure" }],
     ["1024 descriptors", { descriptors: 1_024 }, { "limits.descriptors": "warning" }],
     ["a directory that others read", { mode: 0o755 }, { "directory.mode": "warning" }],
+    [
+      "a file that root made in it",
+      { stranger: { name: "CURRENT", uid: 0, owner: 998 } },
+      { "directory.owner": "failure" }
+    ],
     ["a file in its place", { mode: undefined, instead: "no directory" }, { "directory.mode": "failure" }],
     ["a small container", { groupLimitBytes: gib / 4 }, { "memory.limit": "failure" }],
     ["a container of 768 MiB", { groupLimitBytes: 0.75 * gib }, { "memory.limit": "warning" }],
@@ -180,6 +186,16 @@ describe("mountinfo", () => {
     assert.deepStrictEqual(groupLimitFiles("5:cpu:/x\n4:memory:/\n"), ["/sys/fs/cgroup/memory/memory.limit_in_bytes"])
   })
 })
+
+it.live("a file of a data directory that another user owns is found", () =>
+  Effect.gen(function*() {
+    const folder = yield* temporaryFolder
+    writeFileSync(`${folder}/CURRENT`, "")
+    const { uid } = statSync(folder)
+    assert.isUndefined(strangerIn(folder, uid))
+    assert.deepStrictEqual(strangerIn(folder, uid + 1), { name: "CURRENT", uid, owner: uid + 1 })
+    assert.isUndefined(strangerIn(`${folder}/none`, uid))
+  }).pipe(Effect.scoped))
 
 describe("the probe of syncs", () => {
   it("takes percentiles of the sorted times", () => {
