@@ -28,6 +28,16 @@ export class NoMachineId extends Data.TaggedError("NoMachineId")<{ readonly mach
   }
 }
 
+/** Others changed the rows of runners each time that one tried to register. It is not registered. */
+export class RegistrationContended extends Data.TaggedError("RegistrationContended")<{
+  readonly address: string
+  readonly attempts: number
+}> {
+  override get message() {
+    return `the runner ${this.address} met others in each of ${this.attempts} attempts to register; try again later`
+  }
+}
+
 /** Fails as `PersistenceError`, which keeps the cause. */
 export const persistent = <A, E, R>(
   effect: Effect.Effect<A, E, R>

@@ -3,13 +3,13 @@
  * machine id on another one, so that an address gets the same one again.
  */
 import type { Clock, Scope } from "effect"
-import { Effect, Semaphore } from "effect"
+import { Effect, Random, Semaphore } from "effect"
 import type { KeyValue, KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
 import type { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
-import { NoMachineId, repeatable, UnknownRow } from "./Failures.ts"
+import { NoMachineId, RegistrationContended, repeatable, UnknownRow } from "./Failures.ts"
 import type { ShardCount } from "./ShardCount.ts"
 
 /** Machine ids that a Snowflake has room for. */
@@ -18,8 +18,11 @@ const machines = 1_024
 /** How long a machine id stays with its address after the runner is gone, in milliseconds. */
 const machineTtlMs = 3_600_000
 
-/** Times that a registration meets others before it fails. */
-const attempts = 16
+/**
+ * Times that a registration meets others before it fails. Each time another runner got a machine id, and the ones that
+ * are left try different ids: a thousand that begin at once need about twenty.
+ */
+const attempts = 128
 
 interface Registration {
   readonly runner: string
@@ -101,8 +104,9 @@ export class RunnerRegistrations {
   )
 
   /**
-   * Puts the runner, and the lowest machine id that is free unless the address has one. Gives the machine id. A failure
-   * is logged when it is another one than before: Sharding says nothing of it, and tries again every second.
+   * Puts the runner, and a machine id that is free unless the address has one: the lowest one, or any one after others
+   * came between. Gives the machine id. A failure is logged when it is another one than before: Sharding does not log
+   * it, and tries again every second.
    */
   register(address: string, runner: string, healthy: boolean) {
     return Effect.suspend(() => {
@@ -139,7 +143,9 @@ export class RunnerRegistrations {
       const count = yield* this.shardCount.registration(address)
       const { entries } = yield* this.kv.scan(this.keys.machines, { limit: machines })
       const taken = entries.find(({ text }) => text === address)
-      const machine = taken === undefined ? this.freeMachine(entries) : this.keys.machineOf(taken.keyText)
+      const machine = taken === undefined
+        ? yield* this.freeMachine(entries, attempt > 0)
+        : this.keys.machineOf(taken.keyText)
       if (machine === undefined) return yield* new NoMachineId({ machines })
       const [lease = 0, machineLease = 0] = yield* this.grant(granted)
       const key = this.keys.machine(machine)
@@ -151,7 +157,10 @@ export class RunnerRegistrations {
           Op.put(key, address, { lease: machineLease }),
           Op.put(this.keys.runner(address), JSON.stringify(row), { lease })
         ]
-      }))
+      })).pipe(
+        // It took longer than a runner lives. The other lease is not needed either.
+        Effect.catchTag("LeaseNotFound", () => Effect.as(this.endLeases(granted.splice(0)), { succeeded: false }))
+      )
       // Another runner took it, or the answer was lost and the next attempt finds it.
       if (!succeeded) continue
       own.registration = {
@@ -167,7 +176,7 @@ export class RunnerRegistrations {
       if (registration !== undefined) yield* this.endLeases([registration.lease, registration.machineLease])
       return machine
     }
-    return yield* new NoMachineId({ machines })
+    return yield* new RegistrationContended({ address, attempts })
   })
 
   /** The leases of the runner and of its machine id. They stand in `granted` until they are in use. */
@@ -181,10 +190,13 @@ export class RunnerRegistrations {
     return [...granted]
   })
 
-  private freeMachine(entries: ReadonlyArray<KeyValueEntry>): number | undefined {
+  /** The lowest machine id that is free, or any one of them. */
+  private freeMachine(entries: ReadonlyArray<KeyValueEntry>, isAny: boolean): Effect.Effect<number | undefined> {
     const taken = new Set(entries.map(({ keyText }) => this.keys.machineOf(keyText)))
-    for (let id = 0; id < machines; id++) if (!taken.has(id)) return id
-    return undefined
+    const free = Array.from({ length: machines }, (_, id) => id).filter((id) => !taken.has(id))
+    return isAny && free.length > 1
+      ? Effect.map(Random.nextIntBetween(0, free.length - 1), (index) => free[index])
+      : Effect.succeed(free[0])
   }
 
   /** What is not revoked ends by itself. */

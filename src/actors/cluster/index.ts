@@ -1,6 +1,14 @@
 /** Effect's cluster on the key-value store: layers over the services of `flaredb/client`. */
 export type { ClusterName } from "./ClusterKeys.ts"
-export { Contended, IdTaken, NoMachineId, RequestFinished, ShardLockLost, UnknownRow } from "./Failures.ts"
+export {
+  Contended,
+  IdTaken,
+  NoMachineId,
+  RegistrationContended,
+  RequestFinished,
+  ShardLockLost,
+  UnknownRow
+} from "./Failures.ts"
 export { HeldShards } from "./HeldShards.ts"
 export type { MessageStorageOptions } from "./MessageStorage.ts"
 export { layer as layerMessageStorage, makeEncoded as makeEncodedMessageStorage } from "./MessageStorage.ts"

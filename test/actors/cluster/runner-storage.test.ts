@@ -4,6 +4,7 @@ import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { Runner, RunnerAddress, RunnerHealth, RunnerStorage, ShardId, ShardingConfig } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { HeldShards, layerRunnerHealth, layerRunnerStorage } from "../../../src/actors/index.ts"
+import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import { Unavailable } from "../../../src/FlareDbError.ts"
@@ -226,3 +227,57 @@ describe("an acquisition that takes longer than its caller waits", () => {
         yield* eventually("another runner gets the shard", free)
       })))
 })
+
+const runnersAt = (count: number) =>
+  Array.from({ length: count }, (_, i) => Runner.make({ ...runner, address: RunnerAddress.make(`at-once-${i}`, 1) }))
+
+it.live("runners that begin at once all get a machine id of their own", () =>
+  onStore(Effect.gen(function*() {
+    const storage = yield* RunnerStorage.RunnerStorage
+    const machines = yield* Effect.forEach(runnersAt(64), (one) => storage.register(one, true), {
+      concurrency: "unbounded"
+    })
+    assert.strictEqual(new Set(machines).size, 64)
+  })))
+
+it.live("the last machine ids are found among runners that begin at once, and only then there is none", () =>
+  onStore(Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const storage = yield* RunnerStorage.RunnerStorage
+    const keys = new ClusterKeys({ cluster: "test" })
+    yield* storage.register(runner, true)
+    yield* Effect.forEach(
+      Array.from({ length: 1_003 }, (_, i) => keys.machine(i + 1)),
+      (key) => kv.put(key, key),
+      { concurrency: 100, discard: true }
+    )
+    const got = yield* Effect.forEach(runnersAt(21), (one) => Effect.result(storage.register(one, true)), {
+      concurrency: "unbounded"
+    })
+    const refused = got.flatMap((one) => one._tag === "Failure" ? [String(one.failure.cause)] : [])
+    assert.strictEqual(refused.length, 1)
+    assert.match(refused[0] ?? "", /^NoMachineId/)
+  })))
+
+it.live("a registration whose lease ends while it is under way goes on with another one", () =>
+  onStore(Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const leases = yield* Leases
+    const granted: Array<number> = []
+    const grant: Leases["Service"]["grant"] = (...options) =>
+      Effect.tap(leases.grant(...options), ({ id }) => Effect.sync(() => granted.push(id)))
+    let transactions = 0
+    const ends = Effect.suspend(() => ++transactions === 1 ? leases.revoke(granted[0] ?? 0) : Effect.succeed(0))
+    const transact: typeof kv.transact = (txn, options) => Effect.andThen(Effect.orDie(ends), kv.transact(txn, options))
+    yield* Effect.flatMap(RunnerStorage.RunnerStorage, (storage) => storage.register(runner, true)).pipe(
+      Effect.provide(
+        Layer.fresh(storage("test")).pipe(
+          Layer.provide(ShardingConfig.layer()),
+          Layer.provide(Layer.succeed(KeyValue, KeyValue.of({ ...kv, transact }))),
+          Layer.provide(Layer.succeed(Leases, { ...leases, grant }))
+        )
+      )
+    )
+    assert.strictEqual(granted.length, 4)
+    yield* eventually("only the leases in use are left", Effect.map(leases.list(), ({ length }) => length === 2))
+  })))
