@@ -3,13 +3,13 @@
  * consumers that run: each change is one transaction on the condition that the element is still the dead letter that
  * was seen.
  */
-import { Clock, Data, Effect, Stream } from "effect"
-import { randomUUID } from "node:crypto"
+import { Data, Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Ops } from "../../client/Txn.ts"
 import { Compare, Op } from "../../client/Txn.ts"
-import { encodeName } from "../persistence/Keys.ts"
+import type { LogTime, LogTimeFailure } from "../LogTime.ts"
 import { outcomeOf } from "../Outcome.ts"
+import { encodeName } from "../persistence/Keys.ts"
 import {
   copyOf,
   decodeElement,
@@ -17,9 +17,9 @@ import {
   encodeQueueRow,
   failedPrefix,
   finishedOf,
-  placeOf,
   QueueKeys
 } from "../persistence/queue/Layout.ts"
+import type { PlaceSequence } from "../persistence/queue/Places.ts"
 import type { OtherQueueLayout } from "../persistence/queue/QueueLayout.ts"
 import type { Reader } from "./Reader.ts"
 import { utf8Text } from "../../bytes/Utf8.ts"
@@ -137,20 +137,30 @@ const change = Effect.fnUntraced(function*(
 })
 
 /**
+ * Gives letters their places in a queue. The time is the cluster's, as that of all places is: by a clock that is ahead,
+ * a letter would come behind elements that are offered much later.
+ */
+export interface Placing {
+  readonly now: LogTime["Service"]["now"]
+  readonly places: PlaceSequence
+}
+
+/**
  * Puts a dead letter back into its queue, where it may be taken at once, with no attempts counted. Its id stays taken
  * all the time. `false` when another one has changed it meanwhile.
  */
 export const retryDeadLetter = Effect.fnUntraced(function*(
   reader: Reader,
+  { now, places }: Placing,
   queue: string,
   letter: DeadLetter
-): Effect.fn.Return<boolean, ReadFailure | WriteFailure | OtherQueueLayout> {
+): Effect.fn.Return<boolean, ReadFailure | WriteFailure | OtherQueueLayout | LogTimeFailure> {
   const keys = new QueueKeys(reader.prefix, queue)
-  const nowMs = yield* Clock.currentTimeMillis
+  const nowMs = yield* now
   const row = { id: letter.id, attempts: 0, delayed: false, claim: undefined, copy: copyOf(letter.element) }
   return yield* change(reader, letter, [
     Op.put(letter.at.element, encodePending(encoder.encode(letter.element))),
-    Op.put(keys.row(placeOf(nowMs, 0, randomUUID())), encodeQueueRow(row))
+    Op.put(keys.row(places.next(nowMs)), encodeQueueRow(row))
   ])
 })
 
@@ -196,8 +206,12 @@ const changeAll = Effect.fnUntraced(function*<E>(
   return so
 })
 
-export const retryDeadLetters = (reader: Reader, queue: string, progress: (so: Changed) => void = () => undefined) =>
-  changeAll(reader, queue, (letter) => retryDeadLetter(reader, queue, letter), progress)
+export const retryDeadLetters = (
+  reader: Reader,
+  placing: Placing,
+  queue: string,
+  progress: (so: Changed) => void = () => undefined
+) => changeAll(reader, queue, (letter) => retryDeadLetter(reader, placing, queue, letter), progress)
 
 export const dropDeadLetters = (reader: Reader, queue: string, progress: (so: Changed) => void = () => undefined) =>
   changeAll(reader, queue, (letter) => dropDeadLetter(reader, letter), progress)

@@ -8,6 +8,8 @@ import type { ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import type { Watch } from "../../client/Watch.ts"
+import * as LogTime from "../LogTime.ts"
+import { PlaceSequence } from "../persistence/queue/Places.ts"
 import type { OtherQueueLayout } from "../persistence/queue/QueueLayout.ts"
 import type { CronJobView } from "./CronJobs.ts"
 import { cronJobs } from "./CronJobs.ts"
@@ -51,7 +53,7 @@ export type { Count, QueueSummary, Summary } from "./Summary.ts"
 export type { WorkflowsOptions, WorkflowState, WorkflowView } from "./Workflows.ts"
 
 /** Why a dead letter is not changed. */
-export type QueueFailure = ReadFailure | WriteFailure | OtherQueueLayout
+export type QueueFailure = ReadFailure | WriteFailure | OtherQueueLayout | LogTime.LogTimeFailure
 
 /**
  * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a
@@ -126,6 +128,7 @@ export class Overview extends Context.Service<Overview, {
       Effect.gen(function*() {
         const reader = new Reader(yield* KeyValue, yield* Leases, options)
         const stored = yield* storage(options)
+        const placing = { now: (yield* LogTime.make(reader.keys.clock)).now, places: new PlaceSequence() }
         const now = Clock.currentTimeMillis
         return Overview.of({
           runners: Effect.suspend(() => runners(reader)),
@@ -135,8 +138,8 @@ export class Overview extends Context.Service<Overview, {
           queues: (queueOptions) => Effect.flatMap(now, (nowMs) => queues(reader, nowMs, queueOptions)),
           deadLetters: (queue) => deadLetters(reader, queue),
           deadLetter: (queue, id) => deadLetter(reader, queue, id),
-          retry: (queue, letter) => retryDeadLetter(reader, queue, letter),
-          retryAll: (queue, progress) => retryDeadLetters(reader, queue, progress),
+          retry: (queue, letter) => retryDeadLetter(reader, placing, queue, letter),
+          retryAll: (queue, progress) => retryDeadLetters(reader, placing, queue, progress),
           dropAll: (queue, progress) => dropDeadLetters(reader, queue, progress),
           drop: (letter) => dropDeadLetter(reader, letter),
           workflows: (workflowOptions) => workflows(reader, workflowOptions),
