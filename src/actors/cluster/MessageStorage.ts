@@ -30,7 +30,7 @@ import { ShardCount } from "./ShardCount.ts"
 import type { Reading } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
-import { answeringUnstorable } from "./UnstorableReplies.ts"
+import { answeringUnstorable, sayingExits } from "./UnstorableReplies.ts"
 import { inTransaction } from "./StorageTransaction.ts"
 import { StoredMessages } from "./StoredMessages.ts"
 import { UnsavedRequests } from "./UnsavedRequests.ts"
@@ -97,7 +97,9 @@ class Messages {
     return {
       saveEnvelope: (options) => this.of(Effect.suspend(() => this.saveEnvelope(options))),
       saveReply: (reply) =>
-        countFenced(this.of(reply._tag === "WithExit" ? replies.saveExit(reply) : replies.saveChunk(reply))),
+        countFenced(
+          this.of(reply._tag === "WithExit" ? sayingExits(replies.saveExit(reply)) : replies.saveChunk(reply))
+        ),
       clearReplies: (id, options) =>
         this.of(requests.clearReplies(
           String(id),
