@@ -17,6 +17,7 @@ import * as DueTime from "../DueTime.ts"
 import * as LogTime from "../LogTime.ts"
 import { persistent } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
+import type { ShardTable } from "./HeldShards.ts"
 import { Freshness } from "./Freshness.ts"
 import { LayoutVersion } from "./LayoutVersion.ts"
 import { KnownActivities } from "./KnownActivities.ts"
@@ -253,7 +254,8 @@ const snowflakeOf = (id: string | undefined): Option.Option<Snowflake.Snowflake>
  */
 export const makeEncoded = Effect.fnUntraced(function*(
   options: MessageStorageOptions,
-  reading: Reading = { freshness: new Freshness(false), rests: false }
+  reading: Reading = { freshness: new Freshness(false), rests: false },
+  count?: ShardCount
 ) {
   const keys = new ClusterKeys(options)
   const kv = yield* LatestReads
@@ -265,7 +267,7 @@ export const makeEncoded = Effect.fnUntraced(function*(
   const activities = new KnownActivities(keys, kv, shards)
   const unsaved = yield* UnsavedRequests.make(keys, store, shards, queues)
   const replies = new Replies(keys, store, shards, queues, stored, retention, unsaved)
-  const requests = new Requests(keys, store, queues, stored, replies, shards, activities, unsaved)
+  const requests = new Requests(keys, store, queues, stored, replies, shards, activities, unsaved, count)
   const { encoded, requestIdForPrimaryKey } = new Messages(
     keys,
     store,
@@ -279,22 +281,23 @@ export const makeEncoded = Effect.fnUntraced(function*(
   return { encoded, requestIdForPrimaryKey, retention, work: MessageWork.of({ next: queues.next }) }
 })
 
-/** Saves requests, unless the runners have another number of shards than this process. */
-const savingRequests = Effect.fnUntraced(function*(
-  options: MessageStorageOptions,
-  { saveRequest }: MessageStorage.MessageStorage["Service"]
-) {
+/** The number of shards on which a process counts, if it has one. */
+const shardCount = Effect.fnUntraced(function*(options: MessageStorageOptions) {
   const config = Option.getOrUndefined(yield* Effect.serviceOption(ShardingConfig.ShardingConfig))
-  if (config === undefined) return saveRequest
-  const count = new ShardCount(new ClusterKeys(options), yield* LatestReads, config.shardsPerGroup)
-  const held = yield* HeldShards
-  const save: typeof saveRequest = (request) =>
-    // A runner that holds shards was registered with its number.
-    Effect.suspend(() =>
-      held.isRunner ? saveRequest(request) : Effect.andThen(persistent(count.check), saveRequest(request))
-    )
-  return save
+  return config && new ShardCount(new ClusterKeys(options), yield* LatestReads, config.shardsPerGroup)
 })
+
+/** Saves requests, unless the runners have another number of shards than this process. */
+const savingRequests = (
+  { saveRequest }: MessageStorage.MessageStorage["Service"],
+  count: ShardCount | undefined,
+  held: ShardTable
+): typeof saveRequest =>
+  count === undefined ? saveRequest : (request) =>
+    // A runner that holds shards is registered with its number.
+    Effect.suspend(() =>
+      held.size > 0 ? saveRequest(request) : Effect.andThen(persistent(count.check), saveRequest(request))
+    )
 
 /**
  * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the
@@ -318,9 +321,10 @@ export const layer = (
         ? given.value
         : yield* DueTime.make(yield* LogTime.make(new ClusterKeys(options).clock))
       const freshness = new Freshness(true)
+      const count = yield* shardCount(options)
       const { encoded, requestIdForPrimaryKey, work } = yield* Effect.provideService(
         // The other clock may stand, and a rest would not end.
-        makeEncoded(options, { freshness, rests: Option.isNone(given) }),
+        makeEncoded(options, { freshness, rests: Option.isNone(given) }, count),
         DueTime.DueTime,
         time
       )
@@ -329,7 +333,7 @@ export const layer = (
         MessageStorage.MessageStorage,
         MessageStorage.MessageStorage.of({
           ...storage,
-          saveRequest: yield* savingRequests(options, storage),
+          saveRequest: savingRequests(storage, count, yield* HeldShards),
           requestIdForPrimaryKey,
           // A runner does so for each request of another process, before it reads the request.
           registerReplyHandler: (message) => {

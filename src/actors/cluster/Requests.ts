@@ -19,6 +19,7 @@ import { checkSize } from "./MessageSizes.ts"
 import type { Replies } from "./Replies.ts"
 import { removalOf } from "./Retention.ts"
 import { repeatable } from "./Failures.ts"
+import type { ShardCount } from "./ShardCount.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
@@ -49,6 +50,7 @@ export class Requests {
   private readonly shards: ShardTable
   private readonly activities: KnownActivities
   private readonly unsaved: UnsavedRequests
+  private readonly count: ShardCount | undefined
   /** A request that is sent again fails its conditions: its primary key is stored already. */
   private readonly saves = new Sharing()
 
@@ -60,8 +62,10 @@ export class Requests {
     replies: Replies,
     shards: ShardTable,
     activities: KnownActivities,
-    unsaved: UnsavedRequests
+    unsaved: UnsavedRequests,
+    count: ShardCount | undefined
   ) {
+    this.count = count
     this.keys = keys
     this.store = store
     this.queues = queues
@@ -106,8 +110,15 @@ export class Requests {
     }
     this.queues.saves(shard, id)
     for (let attempt = 0; attempt < attempts; attempt++) {
+      // While a runner holds shards it is registered with its number, and none with another one is there.
+      const counted = this.shards.size > 0 ? [] : this.count?.conditions ?? []
       const saved = yield* carryOut(this.store, {
-        if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)], ...fence],
+        if: [
+          Compare.missing(messageKey),
+          ...byKey === undefined ? [] : [Compare.missing(byKey)],
+          ...fence,
+          ...counted
+        ],
         do: [
           Op.put(messageKey, pendingRow(shard)),
           Op.put(this.keys.part(shard, id, "r"), text),
@@ -135,6 +146,7 @@ export class Requests {
       const isStored = yield* this.stored.isStored(request)
       if (isStored === true) return Success()
       if (isStored === false) return yield* new IdTaken({ id })
+      if (counted.length > 0) yield* this.count?.checkAgain ?? Effect.void
       // What was in its way is gone, unless it is that another runner holds the shard.
       if (fence.length > 0 && !(yield* this.store.kv.transact({ if: fence })).succeeded) {
         this.shards.release(shard, this.shards.lockOf(shard))

@@ -30,6 +30,7 @@ export class ShardCount {
   private readonly kv: KeyValue["Service"]
   private readonly own: number
   private isKnown = false
+  private unchanged: ReadonlyArray<Compare> | undefined
   private readonly asked = joined(Effect.suspend(() => this.look()))
 
   constructor(keys: ClusterKeys, kv: KeyValue["Service"], own: number) {
@@ -51,6 +52,21 @@ export class ShardCount {
 
   /** Fails while runners are there that have another number. Asks the store until it knows. */
   readonly check = Effect.suspend(() => this.isKnown ? Effect.void : this.asked)
+
+  /** The same after {@link conditions} did not hold: runners may have begun with another number since. */
+  readonly checkAgain = Effect.suspend(() => {
+    this.isKnown = false
+    return this.check
+  })
+
+  /**
+   * What holds while the number that was asked for last is the one that is there. One object, so that steps which share
+   * a transaction compare it once.
+   */
+  get conditions(): ReadonlyArray<Compare> {
+    if (!this.isKnown) return []
+    return this.unchanged ??= [Compare.value(this.key).equals(this.text)]
+  }
 
   private readonly look = Effect.fnUntraced({ self: this }, function*(
     this: ShardCount

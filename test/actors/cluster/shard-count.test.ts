@@ -144,3 +144,28 @@ it.live("a caller with another number of shards is told so, and its request is n
       yield* send("equal")
     }).pipe(Effect.provide(caller(services, 16)))
   })))
+
+it.live("a caller is told of another number of shards that runners began with while it lives", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const send = (id: string) => Effect.flatMap(Echo.client, (client) => client("one").Say({ id }, { discard: true }))
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const stored = Effect.map(kv.scan("fx/c/default/M/"), ({ entries }) => entries.length)
+      const before = yield* runners(services, 300)
+      yield* before.register("a")
+      yield* send("before")
+      yield* before.unregister("a")
+      const after = yield* runners(services, 16)
+      yield* after.register("a")
+      const failures = yield* Effect.forEach(["one", "two", "three"], (id) => Effect.flip(send(id)), {
+        concurrency: "unbounded"
+      })
+      for (const { cause } of failures) assert.match(String(cause), /OtherShardCount: .* have 16 .* has 300/)
+      assert.strictEqual(yield* stored, 1)
+      yield* after.unregister("a")
+      yield* before.register("b")
+      yield* send("again")
+      assert.strictEqual(yield* stored, 2)
+    }).pipe(Effect.provide(caller(services, 300)))
+  })))
