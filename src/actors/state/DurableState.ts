@@ -13,7 +13,7 @@
  *
  * @see Effect's `ClusterSchema.WithTransaction`; Ongaro, *Consensus*, §6.3, for requests that take effect once.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema, Semaphore } from "effect"
 import type { Scope } from "effect"
 import { ClusterSchema, Entity } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
@@ -92,6 +92,8 @@ class State<A> implements DurableState<A> {
   private known: Known | undefined
   /** Transactions that this state is used in. */
   private readonly users = new WeakSet<TransactionBuffer>()
+  /** A handler may use it in several fibers. */
+  private readonly inOrder = Semaphore.makeUnsafe(1)
 
   constructor(parts: Parts<A>) {
     this.key = parts.key
@@ -102,7 +104,7 @@ class State<A> implements DurableState<A> {
     return Effect.flatMap(OpenTransaction, (open) =>
       open === undefined
         ? Effect.flatMap(this.load, ({ json }) => this.decoded(json))
-        : Effect.flatMap(this.pending(open), ({ json }) => this.decoded(json)))
+        : this.using(open, ({ json }) => this.decoded(json)))
   }
 
   set(value: A): Effect.Effect<void, DurableStateError> {
@@ -138,28 +140,36 @@ class State<A> implements DurableState<A> {
     return Effect.flatMap(OpenTransaction, (open) =>
       open === undefined
         ? Effect.fail(this.failure(new NoTransaction()))
-        : Effect.flatMap(this.pending(open), (pending) =>
+        : this.using(open, (pending) =>
           Effect.map(change(pending), ([answer, changed]) => {
             open.rows.set(this.key, { conditions: pending.conditions, ...changed })
             return answer
           })))
   }
 
-  /** The state as the transaction has it, which no other transaction of the entity uses until this one ends. */
-  private pending(open: TransactionBuffer): Effect.Effect<Pending, DurableStateError> {
+  /**
+   * Uses the state as the transaction has it. No other transaction of the entity uses it until this one ends, and no
+   * other fiber of this one until `use` has.
+   */
+  private using<B>(
+    open: TransactionBuffer,
+    use: (pending: Pending) => Effect.Effect<B, DurableStateError>
+  ): Effect.Effect<B, DurableStateError> {
     return Effect.andThen(
       this.parts.turn.enter(open),
-      Effect.suspend(() => {
-        if (!this.users.has(open)) open.onEnd.push((revision) => Effect.sync(() => this.ended(open, revision)))
-        this.users.add(open)
-        const pending = open.rows.get(this.key) as Pending | undefined
-        if (pending?.operation !== undefined) return Effect.succeed(pending)
-        return Effect.zipWith(
-          this.fence,
-          this.known === undefined ? this.load : Effect.succeed(this.known),
-          (fence, known) => this.unchanged(open, known, fence)
-        )
-      })
+      this.inOrder.withPermit(Effect.flatMap(Effect.suspend(() => this.pending(open)), use))
+    )
+  }
+
+  private pending(open: TransactionBuffer): Effect.Effect<Pending, DurableStateError> {
+    if (!this.users.has(open)) open.onEnd.push((revision) => Effect.sync(() => this.ended(open, revision)))
+    this.users.add(open)
+    const pending = open.rows.get(this.key) as Pending | undefined
+    if (pending?.operation !== undefined) return Effect.succeed(pending)
+    return Effect.zipWith(
+      this.fence,
+      this.known === undefined ? this.load : Effect.succeed(this.known),
+      (fence, known) => this.unchanged(open, known, fence)
     )
   }
 
