@@ -76,7 +76,16 @@ export class Requests {
     this.unsaved = unsaved
   }
 
-  readonly save = Effect.fnUntraced({ self: this }, function*(this: Requests, request: NewRequest) {
+  /** Saves a request, unless its primary key has one. Within a transaction those of one key come one after another. */
+  save(request: NewRequest) {
+    const { primaryKey } = request
+    return Effect.flatMap(OpenTransaction, (open) =>
+      open === undefined || primaryKey === null
+        ? this.saveOne(request)
+        : open.savingOne(primaryKey, this.saveOne(request)))
+  }
+
+  private readonly saveOne = Effect.fnUntraced({ self: this }, function*(this: Requests, request: NewRequest) {
     const { envelope: { address, requestId: id }, primaryKey } = request
     const { entityId: entity, entityType: type } = address
     const shard = shardOf(address)

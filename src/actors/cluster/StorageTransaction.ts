@@ -5,7 +5,7 @@
  * A handler adds operations of its own with {@link addToTransaction}: its state, its reply and the messages it sends
  * are then one entry of the log.
  */
-import { Context, Data, Effect } from "effect"
+import { Context, Data, Effect, Semaphore } from "effect"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../../client/Txn.ts"
 import type { InvalidArgument } from "../../FlareDbError.ts"
@@ -76,6 +76,8 @@ export class TransactionBuffer {
   readonly proofs: Array<Proof> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
+  /** Primary keys of which a request is being saved in it, by another fiber. */
+  private readonly saving = new Map<string, Semaphore.Semaphore>()
   /** By key. */
   readonly rows = new Map<string, TransactionRow>()
   /** Carried out when the store has refused the transaction, and would again. */
@@ -84,6 +86,15 @@ export class TransactionBuffer {
    * Carried out when the transaction has ended, the last one first. Told its revision when it is known to be committed.
    */
   readonly onEnd: Array<(revision: number | undefined) => Effect.Effect<unknown>> = []
+
+  /** Saves the request of a primary key, after those that other fibers of the transaction are about to save. */
+  savingOne<A, E, R>(primaryKey: string, save: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const turn = this.saving.get(primaryKey) ?? Semaphore.makeUnsafe(1)
+      this.saving.set(primaryKey, turn)
+      return turn.withPermit(save)
+    })
+  }
 
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
