@@ -261,7 +261,7 @@ export const makeEncoded = Effect.fnUntraced(function*(
   const kv = yield* LatestReads
   const store = { kv, steps: yield* StepWriter.make(kv) }
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, reading)
-  const retention = yield* Retention.make(keys, options)
+  const retention = yield* Retention.make(keys, options, (ownMs) => queues.dueTime(ownMs))
   const stored = new StoredMessages(keys, kv)
   const shards = yield* HeldShards
   const activities = new KnownActivities(keys, kv, shards)

@@ -8,6 +8,9 @@
  * Messages are looked at in the order of their ids, which is that in which they were made. How far that is stands in a
  * row that all runners share. What is kept longer than the messages around it is passed over, and found when all are
  * looked at from the first one again.
+ *
+ * A runner whose clock is wrong removes nothing too early, its own exits included: an exit has the later one of its
+ * time and of that of most nodes, and what is over is judged by the earlier one.
  */
 import { Clock, Duration, Effect } from "effect"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
@@ -16,6 +19,7 @@ import { LatestReads } from "../LatestReads.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { savedMsOf } from "../overview/SavedTime.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
+import type { LogTimeFailure } from "../LogTime.ts"
 import { repeatable } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { MessageRow } from "./MessageRows.ts"
@@ -38,6 +42,9 @@ const millisPerHour = 3_600_000
 /** Pause between two looks for messages that are kept no longer, in milliseconds. */
 const sweepMs = 60_000
 
+/** When a runner looks at the clocks of the nodes first, in milliseconds: exits come before a sweep. */
+const lookMs = 2_000
+
 /** Pause between two pages, in milliseconds: what is handled meanwhile goes first. */
 const pagePauseMs = 20
 
@@ -49,6 +56,9 @@ const removedAtOnce = 32
 const againPart = 1 / 8
 
 const isOfWorkflow = (type: string): boolean => type.startsWith("Workflow/")
+
+/** The time by the clocks of most nodes, given this process's own. */
+type AgreedTime = (ownMs: number) => Effect.Effect<number, LogTimeFailure>
 
 /** How far messages were looked at. */
 interface SweepRow {
@@ -97,8 +107,18 @@ export class Retention {
   private readonly clock: Clock.Clock
   /** `undefined` for good. */
   private readonly keepHours: number | undefined
+  private readonly now: AgreedTime
+  /** How far the clocks of most nodes are ahead of this process's, as of the last look; negative when behind. */
+  private aheadMs = 0
 
-  private constructor(keys: ClusterKeys, kv: KeyValue["Service"], clock: Clock.Clock, keepHours: number | undefined) {
+  private constructor(
+    keys: ClusterKeys,
+    kv: KeyValue["Service"],
+    clock: Clock.Clock,
+    keepHours: number | undefined,
+    now: AgreedTime
+  ) {
+    this.now = now
     this.keys = keys
     this.kv = kv
     this.clock = clock
@@ -106,13 +126,19 @@ export class Retention {
   }
 
   /** Sweeps for as long as the scope lives, in a process that runs entities. */
-  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, { keepProcessedFor }: RetentionOptions) {
+  static readonly make = Effect.fnUntraced(function*(
+    keys: ClusterKeys,
+    { keepProcessedFor }: RetentionOptions,
+    now: AgreedTime
+  ) {
     const keep = Duration.toMillis(Duration.fromInputUnsafe(keepProcessedFor ?? defaultKeep))
     const keepHours = Number.isFinite(keep) ? Math.ceil(keep / millisPerHour) : undefined
-    const retention = new Retention(keys, yield* LatestReads, yield* Clock.Clock, keepHours)
+    const retention = new Retention(keys, yield* LatestReads, yield* Clock.Clock, keepHours, now)
     const shards = yield* HeldShards
     if (keepHours !== undefined) {
       const sweep = Effect.suspend(() => shards.isRunner ? Effect.ignore(retention.sweep) : Effect.void)
+      const look = Effect.suspend(() => shards.isRunner ? Effect.ignore(retention.look) : Effect.void)
+      yield* Effect.forkScoped(Effect.andThen(Effect.sleep(lookMs), look))
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(sweepMs), sweep)))
     }
     return retention
@@ -120,18 +146,31 @@ export class Retention {
 
   /** The hour that an exit of an entity's request belongs to; `undefined` when it is kept for good. */
   hourFor(type: string): number | undefined {
-    return this.keepHours === undefined || isOfWorkflow(type) ? undefined : this.hour
+    return this.keepHours === undefined || isOfWorkflow(type) ? undefined : this.hourBy(Math.max(0, this.aheadMs))
   }
 
-  private get hour(): number {
-    return Math.max(0, Math.floor(this.clock.currentTimeMillisUnsafe() / millisPerHour))
+  private hourBy(aheadMs: number): number {
+    return Math.max(0, Math.floor((this.clock.currentTimeMillisUnsafe() + aheadMs) / millisPerHour))
   }
+
+  /** The hour by which messages are removed. */
+  private get hour(): number {
+    return this.hourBy(Math.min(0, this.aheadMs))
+  }
+
+  /** Looks at the clocks of the nodes. */
+  private readonly look = Effect.suspend(() => {
+    const ownMs = this.clock.currentTimeMillisUnsafe()
+    return Effect.map(this.now(ownMs), (ms) => {
+      this.aheadMs = ms - ownMs
+    })
+  })
 
   /**
    * Removes messages that are kept no longer, and stops when another runner does the same. Gives how many those were.
    */
   readonly sweep = Effect.suspend(() =>
-    this.keepHours === undefined ? Effect.succeed(0) : this.sweepAll(this.keepHours)
+    this.keepHours === undefined ? Effect.succeed(0) : Effect.andThen(this.look, this.sweepAll(this.keepHours))
   )
 
   private readonly sweepAll = Effect.fnUntraced({ self: this }, function*(this: Retention, keepHours: number) {

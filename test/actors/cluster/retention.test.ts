@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
 import { Snowflake } from "effect/cluster"
+import { DueTime } from "../../../src/actors/DueTime.ts"
 import { HeldShards, makeEncodedMessageStorage } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { memory } from "../Stores.ts"
@@ -114,4 +115,36 @@ it.live("two runners that sweep at once remove each message once, and a row of n
     const left = yield* kv.scan("fx/c/kept/")
     // The message of nobody has its row by its entity still.
     assert.strictEqual(left.entries.length, 4)
+  })))
+
+it.live("a runner whose clock is wrong removes nothing too early, its own exits included", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { answer, isKept, open, send, time } = yield* setUp
+    const agreed = { ms: startMs }
+    const { encoded, retention } = yield* Effect.provideService(
+      open,
+      DueTime,
+      DueTime.of({ now: Effect.sync(() => agreed.ms) })
+    )
+    const [first, second] = [idAt(startMs - 1), idAt(startMs - 1, 1)]
+    yield* send(first)
+    yield* answer(first)
+    time.ms = startMs + 1_000 * hourMs
+    assert.strictEqual(yield* retention.sweep, 0, "by a clock that is ahead")
+    time.ms = startMs - 1_000 * hourMs
+    assert.strictEqual(yield* retention.sweep, 0, "by a clock that is behind")
+    yield* send(second)
+    yield* encoded.saveReply({
+      _tag: "WithExit",
+      requestId: second,
+      id: `${second}9`,
+      exit: { _tag: "Success", value: 1 }
+    })
+    time.ms = startMs + hourMs
+    agreed.ms = time.ms
+    assert.strictEqual(yield* retention.sweep, 0, "by the right time")
+    assert.deepStrictEqual([yield* isKept(first), yield* isKept(second)], [true, true])
+    time.ms = startMs + 20 * hourMs
+    agreed.ms = time.ms
+    assert.strictEqual(yield* retention.sweep, 2, "when both are over")
   })))
