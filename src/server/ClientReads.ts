@@ -1,5 +1,5 @@
 /** Reads of clients: batches of queries, answered from the state of this node. */
-import { Effect, Result, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { InvalidArgument, ReadError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import { maxPageBytes } from "../kv/model/Limits.ts"
@@ -10,11 +10,11 @@ import type { AnswerBudget, CallRoom } from "./AnswerBudget.ts"
 import type { Answers, BatchCall } from "./BatchAnswers.ts"
 import { bytesOf, pack } from "./BatchAnswers.ts"
 import type { CountOperations } from "./OperationMetrics.ts"
-import type { OperationCount, Operations } from "./OperationCount.ts"
+import type { OperationCount } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
-import type { Guarded, OperationGuard } from "./OperationGuard.ts"
+import { guardedQueries } from "./GuardedOperations.ts"
+import type { OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
-import { upToDate } from "./UpToDate.ts"
 
 /** Answers from this many bytes on are large. */
 const largeBytes = 256 * 1024
@@ -41,38 +41,6 @@ export interface ClientReadsOptions {
   /** Absent where every query may be answered, and none is written down. */
   readonly guard?: OperationGuard | undefined
 }
-
-/**
- * Which queries may be answered. A node that is behind may not know of a role that was given to the caller, so it
- * refuses nothing before it has heard from the leader; where it cannot, the caller is to ask another node.
- */
-const guardQueries = (
-  guard: OperationGuard,
-  node: RaftNode["Service"],
-  clientId: number,
-  queries: Operations
-): Effect.Effect<Guarded> =>
-  Effect.suspend(() => {
-    const guarded = guard.queries(clientId, queries)
-    if (!guarded.isRefusing) return Effect.succeed(guarded)
-    guarded.discard()
-    return Effect.map(
-      Effect.result(upToDate(node, "what its caller may do")),
-      (proof) => guard.queries(clientId, queries, Result.isFailure(proof) ? proof.failure : undefined)
-    )
-  })
-
-/** The answers to the queries that may be answered, and to the others. */
-const queryGuarded = (
-  { abandoned, allowed, finish }: Guarded,
-  query: (allowed: Operations) => ReturnType<RaftNode["Service"]["query"]>
-): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>> =>
-  allowed.length === 0
-    ? Effect.sync(() => finish<Uint8Array | ReadError>([]))
-    : query(allowed).pipe(
-      Effect.map((results) => finish<Uint8Array | ReadError>(results)),
-      Effect.onError(() => Effect.sync(abandoned))
-    )
 
 export class ClientReads {
   private readonly options: ClientReadsOptions
@@ -109,13 +77,12 @@ export class ClientReads {
     if (!begun(parts)) return Effect.fail(parts)
     const found = guard === undefined
       ? node.query(parts, consistency, from, room, traces)
-      : Effect.flatMap(
-        guardQueries(guard, node, room.clientId, parts),
-        (guarded) =>
-          queryGuarded(
-            guarded,
-            (allowed) => node.query(allowed, consistency, from, room, tracesOf(parts, allowed, traces))
-          )
+      : guardedQueries(
+        guard,
+        node,
+        room.clientId,
+        parts,
+        (allowed) => node.query(allowed, consistency, from, room, tracesOf(parts, allowed, traces))
       )
     const answered = Effect.flatMap(found, (results) => {
       this.options.count("read", results)

@@ -7,7 +7,8 @@ import type { AnswerBudget } from "./AnswerBudget.ts"
 import type { Answers, BatchCall } from "./BatchAnswers.ts"
 import { bytesOf, pack } from "./BatchAnswers.ts"
 import type { ConnectionQuota, ConnectionQuotas } from "./ConnectionQuotas.ts"
-import type { OperationGuard } from "./OperationGuard.ts"
+import { guardedCommands } from "./GuardedOperations.ts"
+import type { Guarded, OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
 import type { CountOperations } from "./OperationMetrics.ts"
 import type { OperationCount, Operations } from "./OperationCount.ts"
@@ -59,11 +60,12 @@ export class ClientWrites {
     if (!begun(parts)) return Effect.fail(parts)
     const guarded = this.options.guard?.commands(call.clientId, parts)
     const allowed = guarded?.allowed ?? unnamed(node, parts)
-    if (guarded !== undefined && allowed.length === 0) {
+    if (guarded !== undefined && allowed.length === 0 && !guarded.isRefusing) {
       operations.ended(parts)
       return Effect.succeed(this.answer(guarded.finish<Uint8Array | WriteError>([]), call))
     }
     const quota = this.quotaOf(call.clientId)
+    if (guarded?.isRefusing === true) return this.writeProven(parts, guarded, quota, call)
     if (quota?.counts(allowed) === true) {
       const written = quota.write(allowed, node.propose).pipe(
         Effect.map((results) => this.answer(guarded?.finish<Uint8Array | WriteError>(results) ?? results, call)),
@@ -83,6 +85,23 @@ export class ClientWrites {
       )
     }, guarded === undefined ? traces : tracesOf(parts, allowed, traces))
     return undefined
+  }
+
+  /** Carries out a call of which this node would refuse something, once it knows whether it may. */
+  private writeProven(
+    parts: Operations,
+    guarded: Guarded,
+    quota: ConnectionQuota | undefined,
+    call: WriteCall
+  ): Effect.Effect<WriteAnswers, InvalidArgument | Overloaded> {
+    const { guard, node, operations } = this.options
+    if (guard === undefined) throw new Error("there is no guard, and something is refused")
+    const propose = (allowed: Operations) =>
+      quota === undefined ? node.propose(allowed) : quota.write(allowed, node.propose)
+    return guardedCommands(guard, node, call.clientId, parts, propose, guarded).pipe(
+      Effect.map((results) => this.answer(results, call)),
+      Effect.ensuring(Effect.sync(() => operations.ended(parts)))
+    )
   }
 
   /** The connection has ended. */

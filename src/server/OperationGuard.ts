@@ -72,11 +72,12 @@ export class OperationGuard {
     this.kinds = { commands: commandsOf(callers.access), queries: queriesOf(callers.access) }
   }
 
-  commands(clientId: number, operations: Operations): Guarded {
-    return this.guard(clientId, operations, this.kinds.commands, this.callers.audit !== undefined)
+  /** `unproven` answers what would be refused, at a node that may be behind and cannot find out. */
+  commands(clientId: number, operations: Operations, unproven?: Unavailable): Guarded {
+    return this.guard(clientId, operations, this.kinds.commands, this.callers.audit !== undefined, unproven)
   }
 
-  /** `unproven` answers what would be refused, at a node that may be behind and cannot find out. */
+  /** The same of queries. */
   queries(clientId: number, operations: Operations, unproven?: Unavailable): Guarded {
     return this.guard(clientId, operations, this.kinds.queries, this.callers.audit?.events === "all", unproven)
   }

@@ -12,6 +12,7 @@ import type { RaftNode } from "../../src/node/RaftNode.ts"
 import { decodeBatch, encodeBatch } from "../../src/protocol/Batch.ts"
 import { AnswerBudget } from "../../src/server/AnswerBudget.ts"
 import { Callers } from "../../src/server/Callers.ts"
+import { ClientWrites } from "../../src/server/ClientWrites.ts"
 import { ClientReads } from "../../src/server/ClientReads.ts"
 import { OperationCount } from "../../src/server/OperationCount.ts"
 import { OperationGuard } from "../../src/server/OperationGuard.ts"
@@ -119,6 +120,52 @@ describe("the operations of a call", () => {
       assert.strictEqual(fences, 1)
       assert.deepEqual((yield* read(1, 3)).failures, [1])
       assert.strictEqual(fences, 2)
+    }).pipe(Effect.scoped, quietly))
+
+  it.effect("are carried out by a leader that would have refused one before it knew that it still leads", () =>
+    Effect.gen(function*() {
+      const allowed = new Set([1])
+      const { audit, guard, lines } = yield* guardOf(allowed)
+      let fences = 0
+      let barrier: Effect.Effect<void, Unavailable> = Effect.sync(() => {
+        fences += 1
+        allowed.add(2)
+      })
+      const operations = new OperationCount(10)
+      const writes = new ClientWrites({
+        node: {
+          get readBarrier() {
+            return barrier
+          },
+          propose: (commands: ReadonlyArray<Uint8Array>) => Effect.succeed(commands)
+        } as unknown as RaftNode["Service"],
+        guard,
+        operations,
+        answers: new AnswerBudget(1_000_000, () => 0),
+        newQuota: () => undefined,
+        count: () => undefined
+      })
+      const write = (...commands: ReadonlyArray<number>) =>
+        Effect.map(
+          writes.write(
+            { commands: encodeBatch(commands.map((value) => bytes(value))) },
+            new DirectCall(1, () => undefined)
+          ) ?? assert.fail("the call is answered elsewhere"),
+          ({ failures, replies }) => ({
+            failures: failures.map(({ error, slot }) => `${slot} ${error._tag}`),
+            replies: decodeBatch(replies, 9)
+          })
+        )
+      assert.deepEqual(yield* write(1, 2), { failures: [], replies: [bytes(1), bytes(2)] })
+      assert.strictEqual(fences, 1)
+      assert.deepEqual((yield* write(1, 3)).failures, ["1 Unauthorized"])
+      assert.strictEqual(fences, 2)
+      barrier = Effect.fail(new Unavailable({ reason: "there is no leader" }))
+      assert.deepEqual((yield* write(1, 3)).failures, ["1 Unavailable"])
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
+      assert.lengthOf(lines().filter((line) => line.includes("refused: Unauthorized")), 1)
+      assert.strictEqual(audit.table.entries(), 0)
     }).pipe(Effect.scoped, quietly))
 
   it.effect("are not refused by a node that cannot find out whether it is behind", () =>
