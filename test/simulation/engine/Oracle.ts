@@ -66,6 +66,13 @@ export type Property =
   | "no node is accused without a cause"
   | "a jump of ticks does what single ticks do"
   | "the seed alone decides"
+  | "all nodes know the level"
+  | "a command waits for its level"
+  | "levels never go back"
+  | "no node runs below the level"
+  | "no caller acts without a right"
+  | "no caller is refused with a right"
+  | "a repeated command has its answer"
 
 export class Violation extends Error {
   readonly property: Property

@@ -88,6 +88,90 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "        this.step({ _tag: \"Tick\" })\n        return this.roleChanged(output)\n"
   ),
   one(
+    "judges a caller by roles of which it does not know all",
+    { nodes: 500 },
+    "node/NodeAccess.ts",
+    "if (now === \"current\") return access.command(caller, command)",
+    "if (now === \"current\" || now === \"behind\") return access.command(caller, command)"
+  ),
+  one(
+    "answers a read for a role that was taken away while it waited",
+    { nodes: 200 },
+    "server/OperationGuard.ts",
+    "  again: true,\n",
+    "  again: false,\n"
+  ),
+  one(
+    "refuses a caller for a role that it does not know yet",
+    { nodes: 200 },
+    "server/GuardedOperations.ts",
+    "  if (!guarded.isRefusing) return Effect.succeed(guarded)\n",
+    "  if (guarded.allowed.length >= 0) return Effect.succeed(guarded)\n"
+  ),
+  one(
+    "lets a caller use the lease of another one",
+    { nodes: 50 },
+    "kv/KvAccess.ts",
+    "} else if (lease.caller !== name) {",
+    "} else if (lease.caller === \"\") {"
+  ),
+  one(
+    "keeps the rights that a role had before",
+    { nodes: 50 },
+    "kv/model/access/AccessTable.ts",
+    "    this.roles.set(role.name, role)\n    this.known = new Map()\n",
+    "    this.roles.set(role.name, role)\n"
+  ),
+  one(
+    "forgets how much a transaction did whose answer was too large",
+    { nodes: 200 },
+    "kv/model/ReplyCodec.ts",
+    "results: reader.u16(), bytes: bytes.byteLength })",
+    "results: 0, bytes: bytes.byteLength })"
+  ),
+  one(
+    "keeps answers whole, however large",
+    { nodes: 200 },
+    "kv/model/Batch.ts",
+    "reply.byteLength <= maxWholeReplyBytes && this.makeReplyRoom",
+    "this.makeReplyRoom"
+  ),
+  one(
+    "raises the feature level over a voter that does not know it",
+    { nodes: 50 },
+    "node/OwnProposals.ts",
+    "if (voter !== nodeId) target = Math.min(target, peers",
+    "if (voter !== nodeId) target = Math.max(target, peers"
+  ),
+  one(
+    "takes commands of a level that it knows and its cluster does not have",
+    { nodes: 50 },
+    "machine/OwnLevel.ts",
+    "return needed <= this.current.level ?",
+    "return needed <= this.known.level ?"
+  ),
+  one(
+    "forgets the feature level when it ends",
+    { nodes: 50 },
+    "machine/OwnLevel.ts",
+    "return level.success.level > this.current.level ?",
+    "return level.success.level > this.known.level ?"
+  ),
+  one(
+    "marks its directory for the first level that is raised alone",
+    { nodes: 50 },
+    "storage/DirectoryMarker.ts",
+    "marker.required !== undefined && marker.required.level >= level ? undefined : {",
+    "marker.required !== undefined ? undefined : {"
+  ),
+  one(
+    "opens a directory of the level above those that it knows",
+    { nodes: 50 },
+    "storage/DirectoryMarker.ts",
+    "if (required === undefined || required.level <= known.level) return undefined",
+    "if (required === undefined || required.level <= known.level + 1) return undefined"
+  ),
+  one(
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",

@@ -22,6 +22,8 @@ export interface Write {
 export class Answers {
   index = 0
   revision = 0
+  /** The highest feature level of a command that was carried out. */
+  level = 1
   private readonly writes = new Map<string, Write>()
   private count = 0
   private times = 0

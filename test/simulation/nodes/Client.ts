@@ -6,7 +6,7 @@
 import type { ReadError } from "../../../src/FlareDbError.ts"
 import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../../src/kv/model/Command.ts"
-import { secretBytes } from "../../../src/kv/model/Limits.ts"
+import { maxWholeReplyBytes, secretBytes } from "../../../src/kv/model/Limits.ts"
 import { encodeQuery } from "../../../src/kv/model/Query.ts"
 import type { CommandReply } from "../../../src/kv/model/Reply.ts"
 import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
@@ -17,6 +17,7 @@ import { ClientLink } from "./ClientLink.ts"
 import type { ClientWorld } from "./ClientWorld.ts"
 import { bytes, Draws } from "./Draws.ts"
 import { latin } from "./Ledger.ts"
+import { keyOfLevel, newestLevel } from "./Releases.ts"
 import { checkReply } from "./ReadCheck.ts"
 
 /** The secret of a client's sessions: no other client has it. */
@@ -54,7 +55,7 @@ export class Client {
     this.id = id
     this.world = world
     this.link = new ClientLink(world)
-    this.draws = new Draws(world.random, world.answers)
+    this.draws = new Draws(world)
     this.pause()
   }
 
@@ -89,6 +90,7 @@ export class Client {
         ["put", 6],
         ["session", this.session === undefined ? 2 : 10],
         ["delete", 1],
+        ["new", this.world.upgrades ? 1 : 0],
         ["transaction", 3],
         ["lease", this.lease === undefined ? 1 : 4],
         ["compact", 0.3]
@@ -100,6 +102,27 @@ export class Client {
         return this.write(this.named({ _tag: "Put", key: this.draws.key(), value: this.draws.value(), lease: 0 }))
       case "session":
         return this.inSession()
+      case "new": {
+        const level = 2 + random.below(newestLevel - 1)
+        const key = keyOfLevel(level)
+        const { answers, probes } = this.world
+        const usable = answers.level
+        const put = this.named({ _tag: "Put", key, value: this.draws.value(), lease: 0 })
+        return this.attempt(put, ({ _tag }) => {
+          if (_tag === "Answered") {
+            answers.level = Math.max(answers.level, level)
+            probes.hit("a command of a new level was carried out")
+          } else if (_tag === "Invalid") {
+            demand(
+              level > usable,
+              "levels never go back",
+              () => `${put.name} of level ${level} is refused, and one of level ${usable} was carried out before`
+            )
+            probes.hit("a command was refused until its level")
+          }
+          this.pause()
+        })
+      }
       case "delete":
         // A compare with something unique tells this delete from any other.
         return this.write(this.named(this.draws.transact([{ _tag: "Delete", key: this.draws.key() }])))
@@ -192,10 +215,15 @@ export class Client {
     this.attemptAll(commands.map(({ write }) => write), (outcomes) => {
       const left = commands.filter((_, at) => outcomes[at]?._tag !== "Answered").toReversed()
       const answered = commands.filter((_, at) => outcomes[at]?._tag === "Answered")
+      if (outcomes.some((outcome) => outcome._tag === "Answered" && outcome.reply._tag === "DigestReply")) {
+        probes.hit("a large answer was repeated as a digest")
+      }
       if (answered.some(({ write }) => write.indices.length > 1)) probes.hit("a session's reply was replayed")
       if (outcomes.some((outcome) => outcome._tag === "Answered" && isExpired(outcome.reply))) this.session = undefined
-      // An answer may be lost, and then the client asks again.
-      else if (answered.length > 0 && random.chance(0.1)) left.push(random.pick(answered))
+      // An answer may be lost, and then the client asks again; large ones are worth it more often.
+      else if (answered.length > 0 && random.chance(answered.some(({ write }) => this.isLarge(write)) ? 0.6 : 0.1)) {
+        left.push(random.pick(answered))
+      }
       this.unanswered = left
       const { session } = this
       if (session !== undefined) {
@@ -203,6 +231,11 @@ export class Client {
       }
       this.pause()
     })
+  }
+
+  /** Whether the answer to a write is too large to be kept. */
+  private isLarge({ indices }: Write): boolean {
+    return indices.some((index) => (this.world.ledger.at(index)?.reply?.length ?? 0) > maxWholeReplyBytes)
   }
 
   private write(write: Write, answered: (reply: CommandReply) => void = () => {}): void {
@@ -238,7 +271,7 @@ export class Client {
 
   private hears(write: Write, outcome: Outcome, reply: Uint8Array | undefined): void {
     const { answers, ledger, probes } = this.world
-    if (outcome._tag === "Refused") {
+    if (outcome._tag === "Refused" || outcome._tag === "Invalid") {
       write.possible -= 1
       answers.plausible(write)
     } else if (outcome._tag === "Answered" && reply !== undefined) {

@@ -13,6 +13,8 @@ export type Outcome =
   | { readonly _tag: "Answered"; readonly reply: CommandReply }
   /** Not appended, and never will be. */
   | { readonly _tag: "Refused" }
+  /** The same, however often it is sent, as long as the cluster is what it is. */
+  | { readonly _tag: "Invalid" }
   | { readonly _tag: "Unknown" }
 
 /** The outcome of a command, and its reply when it has one. */
@@ -67,6 +69,7 @@ export class ClientLink {
     }
     trace?.(`${name} at n${node.id}: ${result._tag}`)
     this.follow(result)
+    if (result._tag === "InvalidArgument") return [{ _tag: "Invalid" }]
     const refused = result._tag === "NotLeader" || result._tag === "Overloaded"
     if (refused) probes.hit("a write was refused")
     if (result._tag === "Overloaded") probes.hit("a write was refused as overloaded")

@@ -17,4 +17,9 @@ export interface ClientWorld {
   readonly pauseMs: number
   /** Whether owners of leases renew them as late as they can. */
   readonly brinkmanship: boolean
+  /** How likely a value is large, and a transaction long. */
+  readonly large: number
+  readonly largeBytes: number
+  /** Releases change, and clients ask for what only newer ones know. */
+  readonly upgrades: boolean
 }

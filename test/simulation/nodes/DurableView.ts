@@ -2,8 +2,10 @@
  * What a node's disk keeps through any crash, as the oracle asks for it: read from the durable rows, as a start would.
  */
 import { readU64 } from "../../../src/bytes/U64.ts"
+import { CodecError } from "../../../src/bytes/CodecError.ts"
+import { baselineLevel } from "../../../src/protocol/FeatureLevel.ts"
 import { membershipField } from "../../../src/protocol/Membership.ts"
-import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
+import { decodeReadableBy, logKey, stateKeys } from "../../../src/storage/Codec.ts"
 import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
 import type { ObservedDisk } from "../engine/Oracle.ts"
@@ -46,6 +48,12 @@ const pointOf = ({ index, term }: { readonly index: number; readonly term: numbe
   term: Term(term)
 })
 
+/** What a marker asks of the release that opens the directory. */
+const levelIn = (row: StoredRow): number => {
+  const readable = decodeReadableBy(row.value)
+  return readable instanceof CodecError ? baselineLevel : readable.required?.level ?? baselineLevel
+}
+
 const noHardState: HardState = { term: Term(0), votedFor: undefined, commit: LogIndex(0) }
 
 export class DurableView implements ObservedDisk {
@@ -74,6 +82,8 @@ export class DurableView implements ObservedDisk {
     return installed === undefined ? origin : pointOf(installed)
   })
 
+  private readonly levels = new Remembered<number>(baselineLevel, levelIn)
+
   constructor(disk: Pick<SimDisk, "durable">, before: ObservedDisk | undefined) {
     this.disk = disk
     this.before = before
@@ -90,6 +100,11 @@ export class DurableView implements ObservedDisk {
 
   get hardState(): HardState {
     return this.hardStates.of(this.record(stateKeys.hardState))
+  }
+
+  /** The feature level that the marker asks for. */
+  get requiredLevel(): number {
+    return this.levels.of(this.record(stateKeys.marker))
   }
 
   get base(): LogPoint {

@@ -14,6 +14,7 @@ import { PutBack } from "./PutBack.ts"
 import type { SimNode } from "./SimNode.ts"
 import type { NodeStage } from "./StaleLeader.ts"
 import { StaleNode } from "./StaleLeader.ts"
+import { Upgrades } from "./Upgrades.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
 import type { Timeline } from "../engine/Timeline.ts"
 
@@ -48,6 +49,7 @@ export class Faults {
   private over = false
   private readonly staleLeader: StaleNode
   private readonly putBacks: PutBack
+  private readonly upgrades: Upgrades
 
   constructor(world: FaultWorld) {
     this.world = world
@@ -68,9 +70,11 @@ export class Faults {
     }
     this.staleLeader = new StaleNode(stage)
     this.putBacks = new PutBack(stage)
+    this.upgrades = new Upgrades(world, (node) => this.restart(node))
   }
 
   begin(): void {
+    this.upgrades.begin()
     this.next()
   }
 
@@ -95,6 +99,7 @@ export class Faults {
     this.disks.end()
     this.staleLeader.end()
     this.putBacks.end()
+    this.upgrades.end()
     network.heal()
     network.faults = noFaults
     for (const node of nodes) {
@@ -278,6 +283,16 @@ export class Faults {
     trace?.(`n${node.id} loses power: ${lost} batches lost, ${kept} kept, its log ends at ${node.disk.lastIndex}`)
   }
 
+  /** The process ends in good order, or is killed, and another one begins. */
+  private restart(node: SimNode): void {
+    if (node.process === undefined || node.isClosing) return
+    if (this.over || node.process.isStopped || this.world.random.chance(0.5)) {
+      this.crash(node, false)
+      return this.startSoon(node)
+    }
+    node.shutDown(() => this.startSoon(node))
+  }
+
   private startSoon(node: SimNode): void {
     const { random, timeline, trace } = this.world
     timeline.after(20 + random.below(operatorMs), () => {
@@ -321,13 +336,20 @@ export class Faults {
     if (what !== undefined) trace?.(`damage on the disk of n${node.id}: ${what}`)
   }
 
+  /** A node refuses an entry of its leader. */
+  refuses(node: SimNode, claim: string): boolean {
+    if (!this.upgrades.explains(node, claim)) return false
+    this.upgrades.refused(node)
+    return true
+  }
+
   /** A node has stopped serving, or refuses to start. That needs a cause. */
   ended(node: SimNode, reason: string, ran: boolean): void {
     const { probes, timeline, trace } = this.world
     const damaged = node.storage.damaged.size > 0
     trace?.(`n${node.id} ${ran ? "stops" : "does not start"}: ${reason}`)
     demand(
-      node.expectedFailure !== undefined || damaged,
+      node.expectedFailure !== undefined || damaged || this.upgrades.explains(node, reason),
       "no node stops without a cause",
       () => `n${node.id} ${ran ? "stopped" : "refused to start"}: ${reason}`
     )
@@ -341,6 +363,7 @@ export class Faults {
       if (node.process !== process) return
       // What a failed sync was about may never have reached the disk.
       this.crash(node, true)
+      if (!damaged && this.upgrades.explains(node, reason)) this.upgrades.refused(node)
       if (!damaged) return this.startSoon(node)
       for (const [words, probe] of refusals) {
         if (!words.test(reason)) continue

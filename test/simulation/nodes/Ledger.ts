@@ -3,19 +3,26 @@
  * and everything that was ever true of it. Answers of nodes, reads, watches and states are held against it.
  */
 import { decodeIdentityEntry } from "../../../src/protocol/ClusterIdentity.ts"
+import { baselineLevel, decodeLevelEntry } from "../../../src/protocol/FeatureLevel.ts"
 import { decodeCommand } from "../../../src/kv/model/Command.ts"
-import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
+import type { Command, DecodedCommand } from "../../../src/kv/model/Command.ts"
 import type { KeyRange } from "../../../src/bytes/KeyRange.ts"
 import { contains } from "../../../src/bytes/KeyRange.ts"
 import type { KeyRecord } from "../../../src/kv/model/KeyRecord.ts"
-import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
+import { maxWholeReplyBytes } from "../../../src/kv/model/Limits.ts"
+import { decodeReply, digestOf } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Entry } from "../../../src/raft/Types.ts"
 import { Model } from "../../kv/Model.ts"
 import { words } from "../../kv/ReplyWords.ts"
 import { demand } from "../engine/Oracle.ts"
+import { AccessModel } from "./AccessModel.ts"
+import { levelOfCommand } from "./Releases.ts"
 
 export const latin = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+
+const isOwn = (payload: Uint8Array): boolean =>
+  decodeIdentityEntry(payload) !== undefined || decodeLevelEntry(payload) !== undefined
 
 /** A key's record from one revision on. */
 interface Version {
@@ -28,6 +35,8 @@ interface Settled {
   reply: string | undefined
   /** What the model answers, in words. */
   readonly expected: string
+  /** The entry that carried the command out before, of which the session keeps the reply. */
+  readonly first: number | undefined
   /** The revision of the store after the entry. */
   readonly revision: number
 }
@@ -45,6 +54,8 @@ export interface Consequence {
 
 export class Ledger {
   readonly model = new Model()
+  /** Who may do what. */
+  readonly access = new AccessModel()
   /** By index. */
   private readonly settled: Array<Settled | undefined> = [undefined]
   private readonly versions = new Map<string, Array<Version>>()
@@ -52,7 +63,12 @@ export class Ledger {
   readonly changes: Array<ReadonlyArray<string>> = [[]]
   /** The entry that made a revision. */
   private readonly revisionIndex: Array<number> = [0]
+  /** The entry that carried a command of a session out, by its number. */
+  private readonly firsts = new Map<string, number>()
   private readonly digests = new Map<number, number>()
+
+  /** The feature level of the cluster, from which entry on. */
+  private readonly levels: Array<readonly [index: number, level: number]> = [[0, baselineLevel]]
 
   get lastIndex(): number {
     return this.settled.length - 1
@@ -70,33 +86,60 @@ export class Ledger {
     return this.revisionIndex[revision] ?? 0
   }
 
+  /** The feature level of the cluster behind an entry. */
+  levelAt(index: number): number {
+    return this.levels.findLast(([from]) => from <= index)?.[1] ?? baselineLevel
+  }
+
+  /** An entry raises the level, or is a command, which has had to wait for its own. */
+  private levelled({ index, payload }: Entry, command: Command | undefined): void {
+    const level = this.levelAt(index)
+    const raised = decodeLevelEntry(payload)?.level ?? level
+    if (raised > level) this.levels.push([index, raised])
+    const needed = command === undefined ? level : levelOfCommand(command)
+    demand(
+      needed <= level,
+      "a command waits for its level",
+      () => `entry ${index} needs feature level ${needed}, and the cluster has level ${level}`
+    )
+  }
+
   /** A node is about to apply an entry. The first one to do so moves the model on. */
   commits(node: number, entry: Entry): Consequence | undefined {
     const { index } = entry
     if (this.settled[index] !== undefined) return undefined
     demand(index === this.settled.length, "state machine safety", () => `n${node} applies ${index} out of turn`)
     const payload = latin(entry.payload)
-    // The identity of the cluster concerns no state machine.
-    const decoded = entry.kind === "noop" || decodeIdentityEntry(entry.payload) !== undefined
+    // The identity of the cluster and its level concern no state machine.
+    const decoded = entry.kind === "noop" || isOwn(entry.payload)
       ? undefined
       : decodeCommand(entry.payload)
     if (decoded?._tag === "Problem") throw new Error(`entry ${index}: ${decoded.field} ${decoded.problem}`)
+    this.levelled(entry, decoded?.command)
     const { model } = this
     let expected = ""
     let expiredLeases: Consequence["expiredLeases"] = []
     let endedSessions = 0
+    let first: number | undefined
     if (decoded !== undefined) {
       const { command, commandId } = decoded
+      const number = `${commandId.session}/${commandId.sequence}`
+      if (model.sessions.get(commandId.session)?.replies.has(commandId.sequence) === true) {
+        first = this.firsts.get(number)
+      }
       const leases = command._tag === "Expire" ? [...model.leases] : []
       const sessions = model.sessions.size
+      model.timeMs = Math.max(model.timeMs, entry.timestampMs)
+      const ruled = this.access.apply(index, command)
       expected = JSON.stringify(
-        model.apply(index, entry.timestampMs, command, commandId.session === 0 ? undefined : commandId)
+        ruled ?? model.apply(index, entry.timestampMs, command, commandId.session === 0 ? undefined : commandId)
       )
+      if (first === undefined) this.firsts.set(number, index)
       expiredLeases = leases.filter(([id]) => !model.leases.has(id)).map(([lease, { ttlMs }]) => ({ lease, ttlMs }))
       if (command._tag === "Expire") endedSessions = sessions - model.sessions.size
     }
     if (model.revision > this.revision) this.remember(index)
-    this.settled.push({ reply: undefined, expected, revision: this.revision })
+    this.settled.push({ reply: undefined, expected, first, revision: this.revision })
     return { index, entry, decoded, payload, expiredLeases, endedSessions }
   }
 
@@ -110,6 +153,18 @@ export class Ledger {
       return
     }
     settled.reply = text
+    const { first } = settled
+    // The first one may have no answer: a node may have been killed between its work and the answer.
+    const kept = first === undefined ? undefined : this.settled[first]?.reply
+    if (kept !== undefined) {
+      const whole = kept.length <= maxWholeReplyBytes
+      demand(
+        text === (whole ? kept : latin(digestOf(Buffer.from(kept, "latin1")))),
+        "a repeated command has its answer",
+        () => `n${node} answers entry ${index} otherwise than entry ${first}, whose answer has ${kept.length} bytes`
+      )
+      if (!whole) return
+    }
     if (settled.expected === "") return
     const reply = decodeReply(bytes)
     if (reply._tag === "Problem") throw new Error(`the reply to entry ${index}: ${reply.problem}`)

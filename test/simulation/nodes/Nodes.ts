@@ -17,6 +17,8 @@ import { Answers } from "./Answers.ts"
 import { Client } from "./Client.ts"
 import type { ClientWorld } from "./ClientWorld.ts"
 import { Faults } from "./Faults.ts"
+import { Guests } from "./Guests.ts"
+import { LevelCheck } from "./LevelCheck.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Probe } from "./Probes.ts"
 import { probes } from "./Probes.ts"
@@ -58,8 +60,10 @@ class Nodes {
   private readonly ledger = new Ledger()
   private readonly answers = new Answers()
   private readonly faults: Faults
+  private readonly levels: LevelCheck
   private readonly clients: Array<Client> = []
   private readonly watchers: Array<Watcher> = []
+  private readonly guests: Guests | undefined
   /** When the faults ended, and what was acknowledged until then. */
   private calmFromMs = 0
   private served = 0
@@ -78,6 +82,7 @@ class Nodes {
     this.oracle = new Oracle(this.nodes, flips, { repeats: true })
     this.steps = new Steps(this.oracle, probes, trace)
     const all = { random, timeline, network, nodes: this.nodes, probes, trace }
+    this.levels = new LevelCheck(this.nodes, this.ledger, probes)
     this.faults = new Faults({ ...all, rates, inject: engine.inject })
     const world = {
       random,
@@ -99,9 +104,13 @@ class Nodes {
       ledger,
       answers,
       pauseMs: rates.pauseMs,
-      brinkmanship: rates.brinkmanship
+      brinkmanship: rates.brinkmanship,
+      large: rates.large,
+      largeBytes: rates.largeBytes,
+      upgrades: rates.upgrades
     }
     for (let id = 1; id <= rates.clients; id++) this.clients.push(new Client(id, clientWorld))
+    this.guests = rates.guests ? new Guests(seed, clientWorld) : undefined
     for (let id = 1; id <= 2; id++) this.watchers.push(new Watcher(id, seed, clientWorld))
   }
 
@@ -141,6 +150,7 @@ class Nodes {
       {
         begin: () => {
           for (const client of this.clients) client.retire()
+          this.guests?.retire()
         },
         isOver: () => this.isSettled(),
         withinMs: calmMs,
@@ -165,7 +175,8 @@ class Nodes {
   /** Every node has applied everything, and every watcher has seen it. */
   private isSettled(): boolean {
     const last = this.ledger.lastIndex
-    return this.isWell() &&
+    const level = this.ledger.levelAt(last)
+    return this.isWell() && this.nodes.every(({ known }) => known === level) &&
       this.nodes.every(({ raft }) => raft?.applied === last && raft.log.lastIndex === last) &&
       this.watchers.every(({ from }) => from === this.ledger.revision + 1)
   }
@@ -176,7 +187,10 @@ class Nodes {
         ? `n${id} is down (${expectedFailure ?? "without a cause"}), its log ends at ${disk.lastIndex}`
         : `n${id} ${running === undefined ? "starting" : raft.role} in ${raft.term} of n${raft.leader ?? "-"}, ` +
           `${raft.membership}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
-    ).join("\n") + `\nledger at ${this.ledger.lastIndex}, watches at ${this.watchers.map(({ from }) => from).join()}` +
+    ).join("\n") +
+      `\nledger at ${this.ledger.lastIndex} of level ${this.ledger.levelAt(this.ledger.lastIndex)}, watches at ${
+        this.watchers.map(({ from }) => from).join()
+      }` +
       ` of ${this.ledger.revision + 1}`
   }
 
@@ -201,6 +215,7 @@ class Nodes {
       started: (node) =>
         heard(() => {
           trace?.(`n${node.id} is up`)
+          this.levels.started(node)
           demand(
             node.unnoticed === undefined,
             "damage is never silent",
@@ -214,6 +229,8 @@ class Nodes {
           for (const [at, entry] of entries.entries()) {
             this.ledger.answered(node.id, entry, replies[at] ?? new Uint8Array(0))
           }
+          const last = entries[entries.length - 1]
+          if (last !== undefined) this.levels.applied(node, last.index)
         }),
       snapshotFlipped: (request, taken) =>
         heard(() => {
@@ -230,6 +247,7 @@ class Nodes {
       closes: (node, peer, claim) => {
         trace?.(`n${node.id} closes a connection of n${peer}: ${claim}`)
         this.network.closeFor(node.id, peer)
+        if (this.faults.refuses(node, claim)) return
         if (claim.startsWith("term ")) return probes.hit("a bit flipped in a term")
         heard(() => demand(false, "no node is accused without a cause", () => `n${node.id}: n${peer}: ${claim}`))
       },
@@ -245,6 +263,7 @@ class Nodes {
       () => `n${node.id} was ending, and goes on after: ${node.silenced}`
     )
     this.steps.stepped(node, event, outputs)
+    this.levels.stepped(node, event)
     if (raft.role === "leader" && raft.commit > raft.stable) {
       probes.hit("the leader committed before its own disk had the entry")
     }
@@ -284,6 +303,7 @@ class Nodes {
       const consequence = this.ledger.commits(node.id, entry)
       if (consequence === undefined) continue
       this.answers.committed(consequence)
+      this.guests?.committed(consequence)
       const { endedSessions, expiredLeases, decoded } = consequence
       if (endedSessions > 0) this.engine.probes.hit("a session ended")
       const command = decoded?.command

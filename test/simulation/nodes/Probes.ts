@@ -68,7 +68,17 @@ export const probes = {
   "a disk was lost while another node was out of reach": 100,
   "a stale leader met a node that had lost its disk": 63.7,
   "a directory that was put back was noticed": 3.7,
-  "a bit flipped in a term": 100
+  "a bit flipped in a term": 100,
+  "a large answer was repeated as a digest": 0,
+  "a role was changed": 0,
+  "a caller was refused": 0,
+  "a caller with a role wrote": 0,
+  "a caller with a role read": 0,
+  "the feature level was raised": 0,
+  "a command was refused until its level": 0,
+  "a command of a new level was carried out": 0,
+  "a node was rolled back": 0,
+  "a release was too old for what the cluster uses": 0
 } as const satisfies ProbeTable<string>
 
 export type Probe = keyof typeof probes

@@ -36,6 +36,13 @@ export interface Rates {
   readonly limits: Partial<Limits>
   /** Clients renew their leases as late as they can. */
   readonly brinkmanship: boolean
+  /** Some callers have to say who they are, and may not do everything. */
+  readonly guests: boolean
+  /** How likely a value is large, and a transaction long; and most bytes of such a value. */
+  readonly large: number
+  readonly largeBytes: number
+  /** Nodes get newer releases while it goes on. */
+  readonly upgrades: boolean
 }
 
 export const drawRates = (random: Random): Rates => ({
@@ -72,12 +79,16 @@ export const drawRates = (random: Random): Rates => ({
   syncMs: random.pick([0.5, 3, 12]),
   readMs: random.pick([0, 0, 0.5, 4]),
   brinkmanship: random.chance(0.3),
+  large: random.pick([0.02, 0.06, 0.12]),
+  largeBytes: random.pick([700, 20_000, 60_000]),
+  guests: random.chance(0.7),
+  upgrades: random.chance(0.7),
   limits: {
     maxCachedBytes: random.pick([400, 3_000, 100_000]),
     maxAppendBytes: random.pick([200, 2_000, 100_000]),
     maxInflightMessages: random.pick([2, 16]),
     maxInflightBytes: random.pick([400, 100_000]),
-    maxUncommittedBytes: random.pick([400, 2_000, 100_000]),
+    maxUncommittedBytes: random.pick([400, 2_000, 100_000, 4_000_000]),
     maxPendingReads: random.pick([2, 1_000]),
     ...random.pick([
       {},

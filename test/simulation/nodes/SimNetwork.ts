@@ -28,10 +28,17 @@ export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, dela
 /** Where a node takes its messages. */
 export interface Endpoint extends Receivers {
   readonly process: SimProcess
+  /** The highest feature level that the process knows. */
+  readonly known: number
+  /** The feature level that it demands of its peers. */
+  required: number
   readonly lost: Queue.Queue<NodeId>
   /** Runs an effect in the node's process. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
 }
+
+/** Whether two processes take anything of each other, by what they say of feature levels when they connect. */
+const speak = (one: Endpoint, other: Endpoint): boolean => one.known >= other.required && other.known >= one.required
 
 export class SimNetwork extends Links {
   faults: NetworkFaults
@@ -86,7 +93,20 @@ export class SimNetwork extends Links {
 
   /** What a node finds at another one now; `undefined` when the way there is cut, or no process is there. */
   endpoint(from: NodeId, to: NodeId): Endpoint | undefined {
-    return this.suspended.has(to) || this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
+    if (this.suspended.has(to) || this.isCut(from, to) || this.isCut(to, from)) return undefined
+    const sender = this.endpoints.get(from)
+    const receiver = this.endpoints.get(to)
+    return sender !== undefined && receiver !== undefined && !speak(sender, receiver) ? undefined : receiver
+  }
+
+  /** The nodes whose processes are connected to a node, with the highest feature level that each knows. */
+  peers(node: NodeId): ReadonlyMap<NodeId, number> {
+    const peers = new Map<NodeId, number>()
+    for (const id of this.endpoints.keys()) {
+      const known = id === node ? undefined : this.endpoint(node, id)?.known
+      if (known !== undefined) peers.set(id, known)
+    }
+    return peers
   }
 
   /** Ends a connection when the process at its beginning does. */
@@ -130,6 +150,9 @@ export class SimNetwork extends Links {
   private sendBatch(from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
     const { faults, random } = this
     if (this.isCut(from, to) || random.chance(faults.drop)) return
+    const sender = this.endpoints.get(from)
+    const receiver = this.endpoints.get(to)
+    if (sender === undefined || (receiver !== undefined && !speak(sender, receiver))) return
     const copies = random.chance(faults.duplicate) ? 2 : 1
     for (let copy = 0; copy < copies; copy++) {
       const [least, most] = faults.delayMs
@@ -142,7 +165,7 @@ export class SimNetwork extends Links {
       }
       const sentMs = this.timeline.nowMs
       this.timeline.after(delayMs, () => {
-        if (sentMs > (this.lostBefore.get(from) ?? -1)) this.deliver(from, to, batch)
+        if (sentMs > (this.lostBefore.get(from) ?? -1)) this.deliver(sender, from, to, batch)
       })
     }
   }
@@ -157,9 +180,11 @@ export class SimNetwork extends Links {
     this.lostBefore.set(node, this.timeline.nowMs)
   }
 
-  private deliver(from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
+  private deliver(sender: Endpoint, from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
     const endpoint = this.endpoints.get(to)
-    if (endpoint === undefined || this.suspended.has(to) || this.isCut(from, to)) return
+    if (endpoint === undefined || sender.known < endpoint.required || this.suspended.has(to) || this.isCut(from, to)) {
+      return
+    }
     endpoint.process.enter(() => {
       endpoint.receiver?.({
         messages: batch.map((message) => this.flips.pass(message)),

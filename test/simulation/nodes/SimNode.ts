@@ -7,12 +7,14 @@ import { tickMs } from "../../../src/config/FlareDbConfig.ts"
 import { recordKey } from "../../../src/kv/model/Keyspace.ts"
 import { ChangeFeed } from "../../../src/kv/ChangeFeed.ts"
 import * as KvStateMachine from "../../../src/kv/KvStateMachine.ts"
+import { OwnLevel } from "../../../src/machine/OwnLevel.ts"
 import * as OwnIdentity from "../../../src/machine/OwnIdentity.ts"
 import { StateMachine } from "../../../src/machine/StateMachine.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { StepObserver } from "../../../src/node/StepObserver.ts"
 import type { Raft } from "../../../src/raft/Raft.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
+import { baselineLevel, FeatureTable } from "../../../src/protocol/FeatureLevel.ts"
 import { RandomBytes } from "../../../src/RandomBytes.ts"
 import { DataDir } from "../../../src/storage/DataDir.ts"
 import { NewFormat } from "../../../src/storage/DirectoryMarker.ts"
@@ -32,6 +34,7 @@ import { damageDisk, entriesReadAtStart } from "./Damage.ts"
 import type { CrashLoss } from "./SimDisk.ts"
 import { nameOf, SimDisk } from "./SimDisk.ts"
 import type { NodeWorld } from "./NodeWorld.ts"
+import { levelOf, levelsUpTo } from "./Releases.ts"
 import { SimEngine } from "./SimEngine.ts"
 import { simFloorFile } from "./SimFloorFile.ts"
 import { simTransport } from "./SimTransport.ts"
@@ -42,6 +45,7 @@ import { TickShadow } from "./TickShadow.ts"
 export interface Running {
   readonly node: RaftNode["Service"]
   readonly feed: ChangeFeed["Service"]
+  readonly level: OwnLevel["Service"]
 }
 
 /** What the stored key of a record begins with. */
@@ -63,6 +67,10 @@ export class SimNode implements ObservedNode {
   running: Running | undefined
   raft: Raft | undefined
   seenCommit = 0
+  /** The highest feature level that the release on its machine knows, which the next process will run. */
+  installed: number
+  /** That which its latest process knows. */
+  known: number
   /** Processes so far. */
   runs = 0
   /** Damage to the disk since its last process ended, which the next one has to notice when it starts. */
@@ -82,8 +90,10 @@ export class SimNode implements ObservedNode {
   private engine: SimEngine | undefined
   private readonly world: NodeWorld
 
-  constructor(config: FlareDbConfig, world: NodeWorld, clock: MachineClock) {
+  constructor(config: FlareDbConfig, world: NodeWorld, clock: MachineClock, known = baselineLevel) {
     this.id = NodeId(config.nodeId)
+    this.installed = known
+    this.known = known
     this.config = config
     this.world = world
     this.clock = clock
@@ -123,6 +133,11 @@ export class SimNode implements ObservedNode {
   get isWhole(): boolean {
     return this.storage.durable.raft_state.length > 0 && this.disk.hardState.membership === undefined &&
       this.storage.damaged.size === 0
+  }
+
+  /** The feature level that the directory asks of every process, durably. */
+  get requiredLevel(): number {
+    return this.disk.requiredLevel
   }
 
   /** Power is lost while no process runs. */
@@ -176,7 +191,8 @@ export class SimNode implements ObservedNode {
     this.seenCommit = 0
     this.runs += 1
     this.staleRevision = 0
-    this.expectedFailure = undefined
+    this.known = this.installed
+    this.expectedFailure = this.known < this.requiredLevel ? "its release is too old" : undefined
     this.silenced = undefined
     this.closing = false
     const seeded = random.below(2 ** 31)
@@ -202,7 +218,8 @@ export class SimNode implements ObservedNode {
       // The same bytes for every candidate would hide which one wins.
       Context.add(RandomBytes, (size) => Buffer.from([this.id, this.runs, ...new Uint8Array(size - 2)])),
       Context.add(FloorFile, simFloorFile(this, this.world, process)),
-      Context.add(EntriesReadAtStart, entriesReadAtStart)
+      Context.add(EntriesReadAtStart, entriesReadAtStart),
+      Context.add(FeatureTable, levelsUpTo(this.known))
     ) as Context.Context<never>
     const scope = Scopes.makeUnsafe()
     this.scope = scope
@@ -210,7 +227,11 @@ export class SimNode implements ObservedNode {
       this.run(Scopes.provide(Layer.build(Layer.fresh(this.layer(process))), scope), (exit) => {
         if (this.process !== process) return
         if (Exit.isFailure(exit)) return watcher.ended(this, reasonOf(exit.cause), false)
-        this.running = { node: Context.get(exit.value, RaftNode), feed: Context.get(exit.value, ChangeFeed) }
+        this.running = {
+          node: Context.get(exit.value, RaftNode),
+          feed: Context.get(exit.value, ChangeFeed),
+          level: Context.get(exit.value, OwnLevel)
+        }
         this.startRevision = this.running.feed.revision()
         this.run(this.running.node.fatal, (end) => {
           if (this.process === process && Exit.isFailure(end)) watcher.ended(this, reasonOf(end.cause), true)
@@ -250,9 +271,13 @@ export class SimNode implements ObservedNode {
       Layer.provideMerge(directory),
       Layer.provideMerge(Layer.effect(RocksDb, engine.open))
     )
+    const machine = Layer.provideMerge(
+      Layer.effect(StateMachine, Effect.map(StateMachine, (store) => ({ ...store, levelOf }))),
+      KvStateMachine.layerWith(config.limits)
+    )
     return RaftNode.layer(config).pipe(
       Layer.provideMerge(Layer.effect(StateMachine, Effect.map(StateMachine, (machine) => this.watched(machine)))),
-      Layer.provideMerge(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layerWith(config.limits))),
+      Layer.provideMerge(Layer.provideMerge(OwnIdentity.layer, machine)),
       Layer.provide([stores, simTransport(this, this.world, process), RaftTimer.layer({ tickMs: tickMs(config) })])
     )
   }
