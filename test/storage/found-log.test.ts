@@ -85,6 +85,21 @@ describe("a header that is not whole", () => {
     }
   })
 
+  inFolder("in an earlier one is no damage where the next one holds all that it held", async (folder) => {
+    prepare(folder)
+    const { entries } = await findEntries(folder)
+    // As a start leaves it that was cut: the first sync of the second one had failed, and it was written once more.
+    writeSegment(folder, 4, segmentBytes(4, pointAt(3, 1), sampleEntries(4, 6, 1)))
+    for (const lost of [Buffer.alloc(headerBytes), Buffer.alloc(999), Buffer.alloc(0)]) {
+      writeSegment(folder, 2, lost)
+      const { entries: left, found: { leftovers, segments } } = await findEntries(folder)
+      assert.deepStrictEqual(textsOf(left), textsOf(entries))
+      assert.deepStrictEqual([leftovers, segments.map(({ sequence }) => sequence)], [[2], [1, 4]])
+    }
+    writeSegment(folder, 4, segmentBytes(4, pointAt(3, 2), sampleEntries(4, 6, 2)))
+    assert.strictEqual(await problemIn(folder), `${segmentFile(2)} has no whole header`)
+  })
+
   inFolder("in an earlier one is damage also when nothing was begun behind it", async (folder) => {
     prepare(folder)
     changeSegment(folder, 2, (bytes) => bytes.fill(0, 0, headerBytes))

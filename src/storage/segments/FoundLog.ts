@@ -145,6 +145,9 @@ export const findLog = async (
   const check = new LogCheck(compacted)
   const files = new WholeFiles()
   const segments: Array<Segment> = []
+  // Where the first sync of a segment failed, a start writes it once more, and a loss of power takes the header of the
+  // old file. The next segment follows what was read before it then, which no damage to a header that counts leaves.
+  const headless: Array<Header> = []
   let unfinishedBytes = 0
   let unended = false
   for (const [i, header] of headers.entries()) {
@@ -153,8 +156,14 @@ export const findLog = async (
       leftovers.push(header.sequence)
       continue
     }
+    if (header.base === undefined && headers.slice(i + 1).some(({ base }) => isPoint(base))) {
+      headless.push(header)
+      continue
+    }
     const problem = check.problem === undefined ? gap(header, check) : undefined
-    if (problem !== undefined) check.takes(new CodecError(problem), 0)
+    const [cause = header] = headless
+    if (problem !== undefined) check.takes(new CodecError(gap(cause, check) ?? problem), 0)
+    leftovers.push(...headless.splice(0).map(({ sequence }) => sequence))
     if (check.problem !== undefined || !isPoint(header.base)) break
     const { bytes, identity } = await files.read(join(folder, segmentFile(header.sequence)))
     const segment = new Segment(header.sequence, header.base, identity)
