@@ -123,7 +123,7 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "    this.roles.set(role.name, role)\n"
   ),
   one(
-    "forgets how much a transaction did whose answer was too large",
+    "forgets what a transaction did whose answer was too large",
     { nodes: 200 },
     "kv/model/ReplyCodec.ts",
     "results: reader.u16(), bytes: bytes.byteLength })",
@@ -170,6 +170,34 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "storage/DirectoryMarker.ts",
     "if (required === undefined || required.level <= known.level) return undefined",
     "if (required === undefined || required.level <= known.level + 1) return undefined"
+  ),
+  one(
+    "counts on a segment whose sync had failed",
+    { test: "test/storage/segments-faults.test.ts" },
+    "storage/segments/SegmentLog.ts",
+    "if (unended && reachesEnd) await",
+    "if (unended && reachesEnd && this.nextSequence === 0) await"
+  ),
+  one(
+    "gives a segment its name before its bytes are durable",
+    { test: "test/storage/segments-faults.test.ts" },
+    "storage/segments/SegmentLog.ts",
+    "    await writer.sync()\n    await writer.rename(path)\n",
+    "    await writer.rename(path)\n"
+  ),
+  one(
+    "does not sync the name of a new segment",
+    { test: "test/storage/segments-faults.test.ts" },
+    "storage/segments/EmptyFile.ts",
+    "  await fsync(descriptor)\n  await syncFolderAsync(folder)\n",
+    "  await fsync(descriptor)\n"
+  ),
+  one(
+    "refuses a log for a header that a segment behind it makes up for",
+    { test: "test/storage/segments-faults.test.ts" },
+    "storage/segments/FoundLog.ts",
+    "if (header.base === undefined && headers",
+    "if (header.sequence < 0 && headers"
   ),
   one(
     "decides how low its floor goes while it rises",

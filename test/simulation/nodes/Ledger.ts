@@ -9,8 +9,10 @@ import type { Command, DecodedCommand } from "../../../src/kv/model/Command.ts"
 import type { KeyRange } from "../../../src/bytes/KeyRange.ts"
 import { contains } from "../../../src/bytes/KeyRange.ts"
 import type { KeyRecord } from "../../../src/kv/model/KeyRecord.ts"
+import type { Problem } from "../../../src/kv/model/Limits.ts"
 import { maxWholeReplyBytes } from "../../../src/kv/model/Limits.ts"
-import { decodeReply, digestOf } from "../../../src/kv/model/ReplyCodec.ts"
+import type { Reply } from "../../../src/kv/model/Reply.ts"
+import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Entry } from "../../../src/raft/Types.ts"
 import { Model } from "../../kv/Model.ts"
 import { words } from "../../kv/ReplyWords.ts"
@@ -159,7 +161,7 @@ export class Ledger {
     if (kept !== undefined) {
       const whole = kept.length <= maxWholeReplyBytes
       demand(
-        text === (whole ? kept : latin(digestOf(Buffer.from(kept, "latin1")))),
+        whole ? text === kept : isDigestOf(decodeReply(bytes), decodeReply(Buffer.from(kept, "latin1")), kept.length),
         "a repeated command has its answer",
         () => `n${node} answers entry ${index} otherwise than entry ${first}, whose answer has ${kept.length} bytes`
       )
@@ -226,6 +228,11 @@ export class Ledger {
     else demand(known === digest, "state machine safety", () => `n${node} has other rows than others after ${index}`)
   }
 }
+
+/** Whether a reply says of a transaction what is left of an answer that was too large to be kept. */
+const isDigestOf = (reply: Reply | Problem, whole: Reply | Problem, wholeBytes: number): boolean =>
+  reply._tag === "DigestReply" && whole._tag === "TransactionReply" && reply.revision === whole.revision &&
+  reply.succeeded === whole.succeeded && reply.results === whole.results.length && reply.bytes === wholeBytes
 
 export const isDelete = (change: string): boolean => change.endsWith(" gone") && !change.includes("=")
 
