@@ -113,7 +113,7 @@ export const coreMutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "says that entries are applied before they are",
-    { nodes: 50 },
+    { nodes: 500 },
     "raft/Raft.ts",
     "  raft.applying = through\n",
     "  raft.applying = through\n  raft.applied = through\n"
