@@ -24,13 +24,28 @@ const forwarded = vi.hoisted(() => (part: "files" | "promises", names: ReadonlyA
   }]))
 )
 
-const fileCalls = vi.hoisted(() => ['readdirSync', 'openSync', 'closeSync', 'readSync', 'writeSync', 'fsyncSync', 'fdatasyncSync', 'fstatSync', 'statSync', 'open', 'ftruncate', 'fsync', 'fdatasync'])
+const fileCalls = vi.hoisted(() => [
+  "readdirSync",
+  "openSync",
+  "closeSync",
+  "readSync",
+  "writeSync",
+  "fsyncSync",
+  "fdatasyncSync",
+  "fstatSync",
+  "statSync",
+  "open",
+  "ftruncate",
+  "fsync",
+  "fdatasync"
+])
 
 vi.mock("node:fs", async (original) => {
   const { promisify } = await import("node:util")
-  const write = (...parts: ReadonlyArray<never>) =>
-    (disk.folder?.files.write as unknown as Record<symbol, (...parts: ReadonlyArray<never>) => unknown>)
-      [promisify.custom]?.(...parts)
+  const write = (...parts: ReadonlyArray<never>) => {
+    const all = disk.folder?.files.write as unknown as Record<symbol, (...parts: ReadonlyArray<never>) => unknown>
+    return all[promisify.custom]?.(...parts)
+  }
   return {
     ...await original<object>(),
     ...forwarded("files", fileCalls),
