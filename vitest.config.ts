@@ -37,8 +37,11 @@ const throughNode = {
 }
 const unlessMutant = mutant === undefined ? throughNode : {}
 
-/** Files at a time: of those that start no process each takes two thirds of a core, and of real processes a third. */
+/** Files at a time of those that start no process: each of them takes two thirds of a core. */
 const maxWorkers = 2 * Math.max(2, availableParallelism())
+
+/** Files at a time of those with real processes, which wait more: each takes two fifths of a core. */
+const maxProcessFiles = maxWorkers + 1
 
 /** Files that take long, in the order of their times: one that began among the last would be waited for alone. */
 const longest = [
@@ -194,7 +197,7 @@ export default defineConfig({
           ...processes,
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessFiles,
           sequence: { groupOrder: 1 }
         }
       },
@@ -203,7 +206,7 @@ export default defineConfig({
           ...processes,
           name: "cluster",
           include: ["test/cluster/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessFiles,
           sequence: { groupOrder: 1 }
         }
       },
