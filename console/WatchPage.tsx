@@ -20,17 +20,32 @@ interface Changes {
   readonly changes: ReadonlyArray<Change>
 }
 
-interface Row extends Change {
+interface ChangeRow extends Change {
   readonly id: string
   readonly revision: number
   readonly atMs: number
 }
+
+/** Revisions that came while nothing was watched: of this prefix or not, nobody here knows. */
+interface GapRow {
+  readonly id: string
+  readonly type: "gap"
+  readonly from: number
+  readonly to: number
+}
+
+type Row = ChangeRow | GapRow
 
 /** Changes that are kept, and how often what came is shown, in milliseconds. */
 const maxRows = 200
 /** Changes of one revision that a node sends. */
 const maxOfRevision = 500
 const showMs = 250
+
+const gapText = ({ from, to }: GapRow): string =>
+  from === to
+    ? `Revision ${from} came while this page did not watch; it may have changed keys here.`
+    : `Revisions ${from} to ${to} came while this page did not watch; they may have changed keys here.`
 
 const shortValue = ({ bytes: size, value }: Change): string => {
   if (value === undefined) return ""
@@ -45,6 +60,8 @@ const useChanges = (prefix: string, paused: boolean) => {
   const [began, setBegan] = useState(false)
   const waiting = useRef<Array<Row>>([])
   const unshown = useRef(0)
+  /** The last revision that was watched. */
+  const reached = useRef<number | undefined>(undefined)
   const [left, setLeft] = useState(0)
   useEffect(() => {
     if (paused) return
@@ -55,14 +72,23 @@ const useChanges = (prefix: string, paused: boolean) => {
       setRows((before) => [...came, ...before].slice(0, maxRows))
       const more = unshown.current
       unshown.current = 0
-      setSeen((count) => count + came.length + more)
+      setSeen((count) => count + came.filter(({ type }) => type !== "gap").length + more)
       setLeft((count) => count + more)
     }
     const stop = stream(`/console/watch?prefix=${encodeURIComponent(prefix)}`, {
       onEvent: (event, data) => {
         setBegan(true)
+        if (event === "began") {
+          // From this revision on all is told.
+          const to = (data as { readonly revision: number }).revision - 1
+          const from = (reached.current ?? to) + 1
+          if (from <= to) waiting.current.push({ id: `gap ${from}`, type: "gap", from, to })
+          reached.current = to
+          timer ??= setTimeout(show, showMs)
+        }
         if (event !== "changes") return
         const { atMs, changes, left: more, revision } = data as Changes
+        reached.current = revision
         unshown.current += more
         waiting.current.push(
           ...changes.map((change, at) => Object.assign(change, { id: `${revision}.${at}`, revision, atMs }))
@@ -112,14 +138,16 @@ export const WatchPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
         {left > 0 ? `; ${left} of them came with more than ${maxOfRevision} in one revision, and are left out` : ""}.
       </p>
       <ol class="events" aria-label="Changes, the latest first">
-        {rows.map((row) => (
-          <li key={row.id} class={row.type}>
-            <span class="what">{row.type}</span>
-            <a href={keysLink(prefix, fromBase64(row.key))}>{shownKey(fromBase64(row.key))}</a>
-            <code class="short">{shortValue(row)}</code>
-            <span class="quiet">{row.revision}, {clock(row.atMs)}</span>
-          </li>
-        ))}
+        {rows.map((row) =>
+          row.type === "gap" ? <li key={row.id} class="gap">{gapText(row)}</li> : (
+            <li key={row.id} class={row.type}>
+              <span class="what">{row.type}</span>
+              <a href={keysLink(prefix, fromBase64(row.key))}>{shownKey(fromBase64(row.key))}</a>
+              <code class="short">{shortValue(row)}</code>
+              <span class="quiet">{row.revision}, {clock(row.atMs)}</span>
+            </li>
+          )
+        )}
       </ol>
     </>
   )

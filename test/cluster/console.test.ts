@@ -212,6 +212,12 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
             yield* Effect.promise(() => page.getByText("seen at once").waitFor())
             yield* Effect.promise(() => page.locator(".events .delete").getByText("app/live").waitFor())
             assert.strictEqual(yield* Effect.promise(() => page.locator(".events li").count()), 2)
+            // What came while it did not watch is said to be missing.
+            yield* Effect.promise(() => page.getByRole("button", { name: "Pause" }).click())
+            yield* Browser.until(page, "Paused keys that begin with app/.")
+            const { revision: missed } = yield* kv.put("app/live", "while it was paused")
+            yield* Effect.promise(() => page.getByRole("button", { name: "Go on" }).click())
+            yield* Effect.promise(() => page.locator(".events").getByText(`${missed} came while`).waitFor())
 
             yield* Effect.promise(() => page.goto(urlOf(node, "#/key/app/bytes")))
             yield* Effect.promise(() => page.getByLabel("Value as hex").getByText("00 01 fe").waitFor())
