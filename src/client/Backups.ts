@@ -55,11 +55,6 @@ export class Backups extends Context.Service<Backups, {
   readonly hashes: (options?: VerifyOptions) => Effect.Effect<ReadonlyArray<NodeHash>, CommandFailure>
 }>()("flaredb/client/Backups") {}
 
-export interface BackupsOptions extends HashedNodes {
-  /** Milliseconds until a node has to begin a backup. */
-  readonly requestTimeoutMs: number
-}
-
 /** Pause before all nodes are asked for a backup once more, in milliseconds. */
 const beginPauseMs = 200
 
@@ -73,7 +68,7 @@ const brokenOff = (error: BackupFailure): BackupFailure =>
     : error
 
 export const make = (
-  { attemptTimeoutMs, connect, endpoints, requestTimeoutMs }: BackupsOptions,
+  { connect, endpoints, requestTimeoutMs }: HashedNodes,
   commands: Commands["Service"],
   admin: ClusterAdmin["Service"]
 ): Backups["Service"] => {
@@ -132,7 +127,7 @@ export const make = (
 
   return Backups.of({
     download: Stream.unwrap(begin),
-    hashes: (options) => Effect.scoped(nodeHashes({ attemptTimeoutMs, connect, endpoints }, commands, options))
+    hashes: (options) => Effect.scoped(nodeHashes({ connect, endpoints, requestTimeoutMs }, commands, options))
   })
 }
 
@@ -145,7 +140,7 @@ export const make = (
  */
 export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfig> => {
   const client = resolve(options)
-  const { attemptTimeoutMs, endpoints, requestTimeoutMs } = client
+  const { endpoints, requestTimeoutMs } = client
   return Layer.unwrap(
     Effect.map(expectedCluster(client), (expected) => {
       const cluster = new KnownCluster(expected)
@@ -154,7 +149,7 @@ export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfi
         Backups,
         Effect.gen(function*() {
           return make(
-            { endpoints, connect, attemptTimeoutMs, requestTimeoutMs },
+            { endpoints, connect, requestTimeoutMs },
             yield* Commands,
             yield* ClusterAdmin
           )

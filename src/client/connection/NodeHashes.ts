@@ -34,8 +34,8 @@ export interface VerifyOptions {
 export interface HashedNodes {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly connect: ConnectState
-  /** Milliseconds until a node has to be ready for the comparison. */
-  readonly attemptTimeoutMs: number
+  /** Milliseconds until a node has to begin a backup, or to be ready for a comparison. */
+  readonly requestTimeoutMs: number
 }
 
 /** A random number that no other comparison has. */
@@ -80,7 +80,7 @@ const hashOf = (
 
 /** Has every node hash its whole state right behind the same command. */
 export const nodeHashes = Effect.fnUntraced(function*(
-  { attemptTimeoutMs, connect, endpoints }: HashedNodes,
+  { connect, endpoints, requestTimeoutMs }: HashedNodes,
   commands: Commands["Service"],
   options: VerifyOptions = {}
 ) {
@@ -100,13 +100,13 @@ export const nodeHashes = Effect.fnUntraced(function*(
     }))
   const ready = yield* Effect.forEach(
     nodes,
-    ({ ready }) => Effect.map(Effect.timeoutOption(Deferred.await(ready), attemptTimeoutMs), Option.isSome),
+    ({ ready }) => Effect.map(Effect.timeoutOption(Deferred.await(ready), requestTimeoutMs), Option.isSome),
     { concurrency: "unbounded" }
   )
   yield* commands.write(marker, { repeatable: true })
   return yield* Effect.forEach(nodes, ({ endpoint, fiber }, i) =>
     ready[i] !== true
-      ? Effect.succeed(missing(endpoint, `not ready within ${attemptTimeoutMs} ms`))
+      ? Effect.succeed(missing(endpoint, `not ready within ${requestTimeoutMs} ms`))
       : Effect.timeoutOrElse(Fiber.join(fiber), {
         duration: timeoutMs,
         orElse: () => Effect.succeed(missing(endpoint, `no hash within ${timeoutMs} ms; is it far behind?`))
