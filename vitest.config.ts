@@ -37,11 +37,8 @@ const throughNode = {
 }
 const unlessMutant = mutant === undefined ? throughNode : {}
 
-/** Files at a time of those that start no process: each of them takes two thirds of a core. */
+/** Files at a time: of those that start no process each takes two thirds of a core, and of real processes a third. */
 const maxWorkers = 2 * Math.max(2, availableParallelism())
-
-/** Files at a time of those with real processes, which wait more: each takes two fifths of a core. */
-const maxProcessFiles = maxWorkers + 1
 
 /** Files that take long, in the order of their times: one that began among the last would be waited for alone. */
 const longest = [
@@ -197,7 +194,7 @@ export default defineConfig({
           ...processes,
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
-          maxWorkers: maxProcessFiles,
+          maxWorkers,
           sequence: { groupOrder: 1 }
         }
       },
@@ -206,7 +203,7 @@ export default defineConfig({
           ...processes,
           name: "cluster",
           include: ["test/cluster/*.test.ts"],
-          maxWorkers: maxProcessFiles,
+          maxWorkers,
           sequence: { groupOrder: 1 }
         }
       },
