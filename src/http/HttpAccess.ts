@@ -100,18 +100,17 @@ export class HttpAccess {
     }
     const full = isLarge(path) ? room() : undefined
     if (full !== undefined) return failed(failureOf(full))
-    const lose = (error: AccessError) => {
+    const refused = (error: AccessError) => {
       if (error._tag === "Unauthenticated") metrics.unauthenticated("token-ended")
       else metrics.unauthorized(error.name)
       this.note(found.caller, from, path, `refused: ${error._tag}`)
     }
-    const admitted: RequestCaller = { known: found, from, callers, refused: lose, room }
+    const admitted: RequestCaller = { known: found, from, callers, refused, room }
     if (found.caller === undefined || isForAnyCaller(path)) return admitted
-    const refused = access.admin(found.caller, operationOf(path))
-    if (refused === undefined) return admitted
-    metrics.unauthorized(refused.name)
-    this.note(found.caller, from, path, "refused: Unauthorized")
-    return HttpServerResponse.text(`${refused.message}\n`, { status: 403 })
+    const refusal = access.admin(found.caller, operationOf(path))
+    if (refusal === undefined) return admitted
+    refused(refusal)
+    return HttpServerResponse.text(`${refusal.message}\n`, { status: 403 })
   }
 
   private note(caller: Caller | undefined, from: string, path: string, outcome: `refused: ${string}`): void {

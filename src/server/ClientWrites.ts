@@ -53,19 +53,21 @@ export class ClientWrites {
     { commands, traces }: WriteRequest,
     call: WriteCall
   ): Effect.Effect<WriteAnswers, InvalidArgument | Overloaded> | undefined {
-    const { answers, node, operations } = this.options
+    const { answers, guard, node, operations } = this.options
     const excess = answers.excess(call.clientId)
     if (excess !== undefined) return Effect.fail(excess)
     const parts = operations.begin("commands", commands)
     if (!begun(parts)) return Effect.fail(parts)
-    const guarded = this.options.guard?.commands(call.clientId, parts)
+    const guarded = guard?.commands(call.clientId, parts)
     const allowed = guarded?.allowed ?? unnamed(node, parts)
     if (guarded !== undefined && allowed.length === 0 && !guarded.isRefusing) {
       operations.ended(parts)
       return Effect.succeed(this.answer(guarded.finish<Uint8Array | WriteError>([]), call))
     }
     const quota = this.quotaOf(call.clientId)
-    if (guarded?.isRefusing === true) return this.writeProven(parts, guarded, quota, call)
+    if (guard !== undefined && guarded?.isRefusing === true) {
+      return this.writeProven(guard, parts, guarded, quota, call)
+    }
     if (quota?.counts(allowed) === true) {
       const written = quota.write(allowed, node.propose).pipe(
         Effect.map((results) => this.answer(guarded?.finish<Uint8Array | WriteError>(results) ?? results, call)),
@@ -89,13 +91,13 @@ export class ClientWrites {
 
   /** Carries out a call of which this node would refuse something, once it knows whether it may. */
   private writeProven(
+    guard: OperationGuard,
     parts: Operations,
     guarded: Guarded,
     quota: ConnectionQuota | undefined,
     call: WriteCall
   ): Effect.Effect<WriteAnswers, InvalidArgument | Overloaded> {
-    const { guard, node, operations } = this.options
-    if (guard === undefined) throw new Error("there is no guard, and something is refused")
+    const { node, operations } = this.options
     const propose = (allowed: Operations) =>
       quota === undefined ? node.propose(allowed) : quota.write(allowed, node.propose)
     return guardedCommands(guard, node, call.clientId, parts, propose, guarded).pipe(

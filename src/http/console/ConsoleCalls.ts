@@ -48,8 +48,6 @@ const change = <Input, Encoded>(
   answer: (input: Input) => Effect.Effect<unknown, Failure, ClientServices>
 ): ConsoleCall => call(payload, answer, true)
 
-const text = (bytes: Uint8Array): string => utf8Text(bytes)
-
 /** Values that a page does not show whole; it says so, and offers to load it. */
 const maxShownBytes = 256 * 1024
 
@@ -72,7 +70,7 @@ const writeKey = Effect.fnUntraced(function*(key: Uint8Array, value: Uint8Array 
     // Its lease stays: an operator who corrects a value does not want the key to outlive its owner.
     do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease })]
   })
-  if (!written.succeeded) return yield* new Conflict({ key: text(key), attempts: 1 })
+  if (!written.succeeded) return yield* new Conflict({ key: utf8Text(key), attempts: 1 })
   return { revision: written.revision }
 })
 
