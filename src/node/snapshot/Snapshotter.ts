@@ -132,9 +132,15 @@ export class Snapshotter {
     return !this.compacting && this.meter.isOver()
   }
 
-  /** Through where the log can go now, if that is further than it has gone. For the owner. */
-  compactable({ firstIndex, matches }: Pick<Status, "firstIndex" | "matches">): LogIndex | undefined {
-    let through = this.meter.excess()
+  /**
+   * Through where the log can go now, if that is further than it has gone. The core hears of old entries once all that
+   * it asked for are applied, and the meter of each part; it drops none that it does not know to be applied. For the
+   * owner.
+   */
+  compactable(
+    { applied, firstIndex, matches }: Pick<Status, "applied" | "firstIndex" | "matches">
+  ): LogIndex | undefined {
+    let through = minIndex(this.meter.excess(), applied)
     if (!this.meter.isOver(holdFactor)) {
       for (const { match, peer, state } of matches) {
         const needs = state === "replicate"

@@ -263,6 +263,13 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "        throw error\n      }\n    })"
   ),
   one(
+    "compacts entries that its core does not know to be applied",
+    { test: "test/node/snapshots.test.ts" },
+    "node/snapshot/Snapshotter.ts",
+    "minIndex(this.meter.excess(), applied)",
+    "minIndex(this.meter.excess(), Math.max(applied, 2 ** 52) as LogIndex)"
+  ),
+  one(
     "takes entries that it cannot apply",
     { test: "test/node/peer-claims.test.ts" },
     "node/IncomingEntries.ts",
