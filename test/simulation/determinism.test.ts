@@ -41,7 +41,8 @@ const hashesOfThread = async (world: WorldName, seeds: ReadonlyArray<number>): P
 }
 
 describe("traces of the same seeds", { timeout: 120_000 }, () => {
-  const some: Readonly<Record<WorldName, ReadonlyArray<number>>> = {
+  // The world of small parts has other sources, and so a thread of its own: `small.test.ts`.
+  const some: Readonly<Record<Exclude<WorldName, "small">, ReadonlyArray<number>>> = {
     cores: [1, 2, 3, 4, 5, 6, 7, 8],
     nodes: [1, 2],
     actors: [1, 153]

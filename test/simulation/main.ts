@@ -1,6 +1,6 @@
 /**
- * `npm run simulate`, `simulate:cores`, `simulate:actors`: a campaign of seeds of one world; with `--trace` one seed,
- * a line for each thing that happens; with `--shrink` the faults that it takes to make a seed fail.
+ * `npm run simulate`, `simulate:small`, `simulate:cores`, `simulate:actors`: a campaign of seeds of one world; with
+ * `--trace` one seed, a line for each thing that happens; with `--shrink` the faults that it takes to make a seed fail.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -66,7 +66,7 @@ const command = (name: WorldName) =>
     )
 
 Command.make("simulate").pipe(
-  Command.withSubcommands([command("nodes"), command("cores"), command("actors")]),
+  Command.withSubcommands([command("nodes"), command("small"), command("cores"), command("actors")]),
   Command.run({ version: "1" }),
   Effect.tapError((error) => Console.error(error instanceof CampaignFailed ? error.message : String(error))),
   Effect.provide(NodeServices.layer),

@@ -2,6 +2,7 @@
  * The worlds that the engine runs. Each is loaded when it is asked for, so that a mutant can change its sources before.
  */
 import type { World } from "./engine/Engine.ts"
+import { loadSmall } from "./SmallParts.ts"
 
 interface Entry {
   readonly text: string
@@ -15,6 +16,10 @@ export const worlds = {
   nodes: {
     text: "Three whole nodes on a simulated network, disk and clock.",
     load: async () => any((await import("./nodes/Nodes.ts")).nodes)
+  },
+  small: {
+    text: "The same nodes, with all work in parts so small that there are several.",
+    load: async () => any({ ...(await loadSmall(() => import("./nodes/Nodes.ts"))).nodes, script: "simulate:small" })
   },
   cores: {
     text: "Three Raft cores on a simulated network and simulated disks.",

@@ -1,8 +1,6 @@
 /** One thread with one bug: changes the sources as they are loaded, then runs seeds until one of them complains. */
-import { readFileSync } from "node:fs"
-import { registerHooks } from "node:module"
-import { fileURLToPath } from "node:url"
 import { parentPort, workerData } from "node:worker_threads"
+import { changeSources } from "../ChangedSources.ts"
 import { worlds } from "../worlds.ts"
 import type { Mutant } from "./Mutant.ts"
 import { mutate } from "./Mutant.ts"
@@ -16,20 +14,9 @@ export interface Verdict {
   readonly complaint: string | undefined
 }
 
-const source = fileURLToPath(new URL("../../../src/", import.meta.url))
 const mutant = workerData as Mutant
 
-registerHooks({
-  load: (url, context, next) => {
-    const path = url.startsWith("file:") ? fileURLToPath(url) : ""
-    if (!mutant.changes.some(({ file }) => source + file === path)) return next(url, context)
-    return {
-      format: "module-typescript",
-      shortCircuit: true,
-      source: mutate(mutant, path.slice(source.length), readFileSync(path, "utf8"))
-    }
-  }
-})
+changeSources(new Set(mutant.changes.map(({ file }) => file)), (file, text) => mutate(mutant, file, text))
 
 const { within } = mutant
 if ("test" in within) throw new Error(`no seed finds a node that ${mutant.name}; ${within.test} does`)
