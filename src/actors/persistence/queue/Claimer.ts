@@ -275,8 +275,9 @@ export class Claimer {
     const rounds = Effect.gen({ self: this }, function*() {
       for (;;) {
         this.wake.closeUnsafe()
-        const readFrom = mirror.readFrom()
-        if (readFrom !== undefined) yield* this.readOn(mirror, readFrom)
+        for (let from = mirror.readFrom(); from !== undefined; from = mirror.readFrom()) {
+          yield* this.readOn(mirror, from)
+        }
         const wanted = Math.min(this.demand, maxClaims - this.claiming.size)
         let waitMs = Infinity
         if (wanted > 0) {
@@ -292,7 +293,7 @@ export class Claimer {
     return yield* Effect.raceFirst(rounds, Deferred.await(failed))
   })
 
-  /** Reads more rows of a long queue, of which few are left. */
+  /** Reads more rows of a long queue, of which few are free. */
   private readonly readOn = Effect.fnUntraced({ self: this }, function*(
     this: Claimer,
     mirror: Mirror,

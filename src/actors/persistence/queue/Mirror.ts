@@ -3,13 +3,14 @@
  * from the answers to its own transactions, which come before or after the same event of the watch. Whatever the order,
  * the latest revision of a row wins.
  *
- * It is bounded: of a long queue it holds the first rows, and the caller reads on when few are left.
+ * It is bounded: of a long queue it holds the first rows, and the caller reads on when few of them are free. Rows that
+ * are at work come on top, as many as the claimers have claimed.
  */
 import type { QueueRow } from "./Layout.ts"
 import { dueMsOfPlace } from "./Layout.ts"
 import { Places } from "./Places.ts"
 
-/** Most rows held. */
+/** Most free rows held. */
 export const maxRows = 2_048
 
 /** Most rows that are remembered as removed while the watch has yet to report it. */
@@ -60,9 +61,9 @@ export class Mirror {
     return !this.more
   }
 
-  /** Begins to read more when few rows are left: gives the place after which to read. */
+  /** Begins to read more when few rows are free: gives the place after which to read. */
   readFrom(): string | undefined {
-    if (!this.more || this.rows.size >= this.maxRows / 4) return undefined
+    if (!this.more || this.free.size >= this.maxRows / 4) return undefined
     this.missed = []
     return this.through
   }
@@ -94,12 +95,12 @@ export class Mirror {
     this.rows.set(place, row)
     if (this.isFree(row)) this.free.add(place)
     else this.free.delete(place)
-    if (known !== undefined) return
     this.places.add(place)
-    if (this.places.size <= this.maxRows) return
-    this.drop(this.places.last as string)
-    this.through = this.places.last as string
-    this.more = true
+    while (this.free.size > this.maxRows) {
+      this.drop(this.places.last as string)
+      this.through = this.places.last as string
+      this.more = true
+    }
   }
 
   /** A row does not exist at a revision. */
