@@ -338,17 +338,17 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   const identityWait = IdentityWait.make(nodeId, identity, role, life)
   const spans = yield* OperationSpans.make(nodeId)
-  const parts = { machine, life, inbox, pending: loop.pending, limits: config.limits, spans }
-  const writes = new Writes({ ...parts, level: yield* OwnLevel, judgement, refusals })
+  const parts = { machine, life, inbox, pending: loop.pending, limits: config.limits, spans, refusals }
   const reads = new Reads({
     ...parts,
     identity,
     identityWait,
-    refusals,
     leads: () => loop.leads,
     leader: () => SubscriptionRef.getUnsafe(role).leader
   })
   const { readBarrier } = reads
+  const start = Effect.runForkWith(yield* Effect.context<never>())
+  const writes = new Writes({ ...parts, level: yield* OwnLevel, judgement, readBarrier, start })
   const propose = (commands: ReadonlyArray<Uint8Array>) => writes.propose(commands, "node")
   const leading = SubscriptionRef.changes(role).pipe(
     Stream.filter((now) => now.role === "leader"),

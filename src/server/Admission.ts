@@ -17,7 +17,7 @@ import type { ProtocolRange } from "../protocol/ProtocolRange.ts"
 import { commonVersion, rangeOfHello, rangeText } from "../protocol/ProtocolRange.ts"
 import { version } from "../Version.ts"
 import type { Callers } from "./Callers.ts"
-import { upToDate } from "./UpToDate.ts"
+import { upToDate } from "../node/UpToDate.ts"
 
 /** How callers are found out, and where they are kept. */
 export interface CallerAdmission {

@@ -9,9 +9,8 @@ import type { ReadError, Unavailable, WriteError } from "../FlareDbError.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import type { Operations } from "./OperationCount.ts"
 import type { Guarded, OperationGuard } from "./OperationGuard.ts"
-import { upToDate } from "./UpToDate.ts"
-
-type Barrier = Pick<RaftNode["Service"], "readBarrier">
+import type { Barrier } from "../node/UpToDate.ts"
+import { upToDate } from "../node/UpToDate.ts"
 
 /** Judges again, once this node knows what was acknowledged before, what it would refuse by what it knows now. */
 const proven = (

@@ -8,7 +8,7 @@ import type { Unavailable } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import { formatRanges } from "./AuditedRanges.ts"
-import { upToDate } from "./UpToDate.ts"
+import { upToDate } from "../node/UpToDate.ts"
 import type { Callers } from "./Callers.ts"
 import type { WatchServer } from "./WatchServer.ts"
 

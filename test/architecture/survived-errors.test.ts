@@ -15,6 +15,7 @@ const drops =
 /** How many such places a file may have, and why. */
 const accepted: Readonly<Record<string, readonly [places: number, why: string]>> = {
   "node/NodeLife.ts": [2, "`supervise` turns any cause into a stop; after a stop the other fibers end beside it"],
+  "node/RaftNode.ts": [1, "starts the proof of a call of commands, which has its result, good or bad, as its answer"],
   "node/SerialWork.ts": [1, "a piece that fails ends `run`, which `supervise` waits for"],
   "node/snapshot/SnapshotSender.ts": [1, "each chunk's fiber is joined before the transfer is called done"],
   "node/trace/TraceFile.ts": [1, "logs that the trace is full, and cannot fail; a failed write stops the node"],

@@ -97,6 +97,24 @@ describe("the feature level of a cluster", () => {
       assert.strictEqual((yield* three.whileTimePasses(leader.run(checkpoint)))._tag, "DoneReply")
     }))
 
+  it.effect("is no reason of a leader to refuse a command for good, unless a majority still follows it", () =>
+    Effect.gen(function*() {
+      const three = yield* cluster
+      yield* three.leader()
+      const [first, second, third] = three.nodes as [TestNode, TestNode, TestNode]
+      for (const node of [first, second]) yield* asNextRelease(restart(three, node))
+      yield* third.stop
+      const leader = yield* three.leader([first, second])
+      yield* write(three, "a")
+      const checkpoint = leader.run({ _tag: "Checkpoint", token: 7 })
+      const known = yield* three.whileTimePasses(checkpoint)
+      if (known._tag !== "InvalidArgument") return assert.fail(`expected a refusal, got ${known._tag}`)
+      assert.match(known.problem, /needs feature level 2, and the cluster has level 1/)
+      // It leads as far as it knows. Another one may lead by now, and have raised the level.
+      three.isolate(leader)
+      assert.strictEqual((yield* three.whileTimePasses(checkpoint))._tag, "NotLeader")
+    }))
+
   it.effect("does not rise while a node is down, which may come back with any release", () =>
     Effect.gen(function*() {
       const three = yield* cluster

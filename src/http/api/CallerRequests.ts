@@ -16,7 +16,7 @@ import type { Caller } from "../../machine/Caller.ts"
 import type { RaftNode } from "../../node/RaftNode.ts"
 import { formatRanges } from "../../server/AuditedRanges.ts"
 import type { Guarded, Refusal } from "../../server/OperationGuard.ts"
-import { upToDate } from "../../server/UpToDate.ts"
+import { upToDate } from "../../node/UpToDate.ts"
 import type { RequestCallers } from "../RequestCallers.ts"
 
 export interface CallerRequestsOptions {
