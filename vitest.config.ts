@@ -121,7 +121,7 @@ const ports = [
   "test/http/{get-text,http-access,http-certificates,http-server,otlp-export,unread-answers}.test.ts",
   "test/net/{direct-calls,frame-socket,listening,look-ups,slow-answer,wrong-port}.test.ts",
   "test/net/tls/{certificate-matrix,intermediate-authorities,tls-port}.test.ts",
-  "test/server/{audit,call-metrics,callers,gate,limits,lost-rights,spans,state-server,watch-over-tcp}.test.ts",
+  "test/server/{audit,call-metrics,callers,gate,limits,lost-rights,spans,stale-roles,state-server,watch-over-tcp}.test.ts",
   "test/transport/{conformance,peer-clock,refusals}.test.ts",
   "test/upgrade/{handshakes,kept-data,level-on-disk}.test.ts"
 ]

@@ -8,14 +8,15 @@ import { Redacted as Secret } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
-import type { Authentication } from "../callers/Authentication.ts"
+import type { Authentication, KnownCaller } from "../callers/Authentication.ts"
 import { needsProof } from "../callers/Authentication.ts"
-import type { AccessError, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { AccessError, Overloaded, Unauthorized, Unavailable } from "../FlareDbError.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
 import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { Remote } from "../net/tls/Remote.ts"
+import type { Unknown } from "../node/UpToDate.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
 import { failed } from "./api/FailureResponse.ts"
@@ -59,7 +60,7 @@ const unauthenticated = (path: string, reason: string): HttpServerResponse.HttpS
     : HttpServerResponse.text(`${reason}\n`, { status: 401, headers })
 }
 
-/** The answer where this node cannot know whether a token is valid: another one may know. */
+/** The answer where this node cannot know what it turns on: another one may know. */
 export const unproven = (path: string, error: Unavailable): HttpServerResponse.HttpServerResponse =>
   isApi(path) ? failed(failureOf(error)) : HttpServerResponse.text(`${error.message}\n`, { status: 503 })
 
@@ -81,14 +82,17 @@ export class HttpAccess {
     this.options = options
   }
 
-  /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
-  needsProof({ authorization, remote }: HttpCaller): boolean {
-    return needsProof(this.options.authentication.identify({ remote, token: bearerToken(authorization) }))
+  /** What the answer turns on, where a node that is behind may not know it. */
+  unknownOf(path: string, { authorization, remote }: HttpCaller): Unknown | undefined {
+    const found = this.options.authentication.identify({ remote, token: bearerToken(authorization) })
+    if (needsProof(found)) return "whether the token is valid"
+    const isRefusing = found._tag === "KnownCaller" && this.refusal(path, found) !== undefined
+    return isRefusing ? "what its caller may do" : undefined
   }
 
   /** Who makes a request that may be answered, or how it is refused. */
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
-    const { access, authentication, callers, metrics, violations, room } = this.options
+    const { authentication, callers, metrics, violations, room } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
@@ -106,11 +110,16 @@ export class HttpAccess {
       this.note(found.caller, from, path, `refused: ${error._tag}`)
     }
     const admitted: RequestCaller = { known: found, from, callers, refused, room }
-    if (found.caller === undefined || isForAnyCaller(path)) return admitted
-    const refusal = access.admin(found.caller, operationOf(path))
+    const refusal = this.refusal(path, found)
     if (refusal === undefined) return admitted
     refused(refusal)
     return HttpServerResponse.text(`${refusal.message}\n`, { status: 403 })
+  }
+
+  private refusal(path: string, { caller }: KnownCaller): Unauthorized | undefined {
+    return caller === undefined || isForAnyCaller(path)
+      ? undefined
+      : this.options.access.admin(caller, operationOf(path))
   }
 
   private note(caller: Caller | undefined, from: string, path: string, outcome: `refused: ${string}`): void {

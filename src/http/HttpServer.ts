@@ -272,8 +272,9 @@ const admission = Effect.fnUntraced(function*(
     const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
     const caller = { remote: sockets.remoteOf(request.socket), from, authorization }
     const admitted = Effect.sync(() => http.admit(path, caller))
-    if (!http.needsProof(caller)) return admitted
-    return Effect.matchEffect(upToDate(node, "whether the token is valid"), {
+    const unknown = http.unknownOf(path, caller)
+    if (unknown === undefined) return admitted
+    return Effect.matchEffect(upToDate(node, unknown), {
       onFailure: (error) => Effect.succeed(unproven(path, error)),
       onSuccess: () => admitted
     })

@@ -16,9 +16,10 @@ export type CallRule =
   | { readonly who: "operations" }
   /** Its handler asks for the ranges that are watched (`GuardedWatches.ts`). */
   | { readonly who: "ranges" }
+  /** Its handler asks (`AdminCalls.ts`). */
   | { readonly who: "admin"; readonly operation: AdminOperation; readonly name: string }
 
-export const callRules: { readonly [Call in ClientCall]: CallRule } = {
+export const callRules = {
   "client.Hello": { who: "hello" },
   "client.Write": { who: "operations" },
   "client.Read": { who: "operations" },
@@ -31,4 +32,9 @@ export const callRules: { readonly [Call in ClientCall]: CallRule } = {
   "client.TransferLeader": { who: "admin", operation: "transfer-leader", name: "TransferLeader" },
   "state.Backup": { who: "admin", operation: "backup", name: "Backup" },
   "state.HashState": { who: "admin", operation: "hash-state", name: "HashState" }
-}
+} as const satisfies { readonly [Call in ClientCall]: CallRule }
+
+/** The calls of administrators. */
+export type AdminCall = {
+  [Call in ClientCall]: (typeof callRules)[Call] extends { readonly who: "admin" } ? Call : never
+}[ClientCall]

@@ -1,7 +1,7 @@
 /**
- * Who calls at the client port, beside each connection, and what each call is refused for. A caller is found out once,
- * with `Hello`; whether it is still who it was, and may make the call, is asked for every call: a token that is removed
- * ends what it opened, and a role that is taken away counts at once.
+ * Who calls at the client port, beside each connection, and what each call is refused for at once. A caller is found
+ * out once, with `Hello`; whether it is still who it was is asked for every call: a token that is removed ends what it
+ * opened.
  */
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog, AuditRecord } from "../callers/AuditLog.ts"
@@ -69,29 +69,9 @@ export class Callers implements Authorize<ClientCall> {
     return this.known.get(clientId)?.caller
   }
 
-  readonly refusal = (clientId: number, call: ClientCall): AccessError | Unavailable | undefined => {
-    const rule = callRules[call]
-    const ended = this.ended(clientId, nameOf(rule))
-    if (ended !== undefined) return ended
-    if (rule.who !== "admin") return undefined
-    const caller = this.of(clientId)
-    const refused = caller === undefined ? undefined : this.access.admin(caller, rule.operation)
-    if (refused !== undefined) return this.refused(clientId, rule.name, [], refused)
-    const { audit } = this
-    if (audit === undefined) return undefined
-    const unaudited = audit.reserve(1)
-    if (unaudited === undefined) audit.write(this.record(clientId, rule.name, [], "ok"))
-    return unaudited
-  }
-
-  /** {@link refusal} for what goes on for long: whether it may go on. */
-  stillRefusal(clientId: number, call: ClientCall): AccessError | undefined {
-    const [rule, caller] = [callRules[call], this.of(clientId)]
-    const ended = this.ended(clientId, nameOf(rule))
-    if (ended !== undefined || rule.who !== "admin" || caller === undefined) return ended
-    const refused = this.access.admin(caller, rule.operation)
-    return refused === undefined ? undefined : this.refused(clientId, rule.name, [], refused)
-  }
+  /** What a caller may do is asked by the handler of a call: that may take a proof, and no call waits here. */
+  readonly refusal = (clientId: number, call: ClientCall): Unauthenticated | undefined =>
+    this.ended(clientId, nameOf(callRules[call]))
 
   /**
    * Why what a connection proved holds no more. The connection is closed then, and has one line in the audit log: the

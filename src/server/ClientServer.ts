@@ -9,7 +9,6 @@ import { lookEvery } from "../CoalescedSleep.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { Limits } from "../config/Limits.ts"
 import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
-import type { AccessError } from "../FlareDbError.ts"
 import { InvalidArgument, NoHello } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/model/History.ts"
 import { decodeRanges, KeyRanges } from "../kv/model/KeyRanges.ts"
@@ -26,8 +25,9 @@ import { clientShapes } from "../protocol/CallShapes.ts"
 import { ClientRpcs, maxBatchBytes } from "../protocol/ClientRpcs.ts"
 import { StateRpcs } from "../protocol/StateRpcs.ts"
 import { Admission } from "./Admission.ts"
-import type { ClientCall } from "./CallRules.ts"
+import { AdminCalls } from "./AdminCalls.ts"
 import type { CallersConfig } from "./AdmittedCallers.ts"
+import type { AdminCall } from "./CallRules.ts"
 import { admittedCallers } from "./AdmittedCallers.ts"
 import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
 import type { Callers } from "./Callers.ts"
@@ -101,10 +101,10 @@ interface Parts {
   readonly watches: Watches
   readonly operations: Connection
   readonly states: StateServer["Service"]
-  readonly callers: Callers | undefined
+  readonly admins: AdminCalls
 }
 
-const clientHandlers = ({ admission, operations, watches }: Parts) =>
+const clientHandlers = ({ admins, admission, operations, watches }: Parts) =>
   ClientRpcs.toLayer({
     "client.Hello": (hello, { client }) => Effect.suspend(() => admission.hello(client.id, hello)),
     "client.Write": notDirect,
@@ -125,17 +125,20 @@ const clientHandlers = ({ admission, operations, watches }: Parts) =>
     "client.EndWatch": ({ watch }, { client }) => watches.end(client.id, watch),
     "client.Status": () => Effect.orDie(operations.status),
     "client.Vitals": () => Effect.orDie(operations.vitals),
-    "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
+    "client.TransferLeader": ({ target }, { client }) =>
+      Effect.andThen(
+        admins.begin(client.id, "client.TransferLeader"),
+        Effect.orDie(operations.transferLeader(target ?? undefined))
+      )
   })
 
 /** A state goes on for hours, and ends when its caller may not see it any more. */
-const stateHandlers = ({ callers, states }: Parts) => {
-  const guarded = <A, E>(parts: Stream.Stream<A, E>, clientId: number, call: ClientCall) =>
-    callers === undefined ? parts : Stream.tap(parts, () =>
-      Effect.suspend((): Effect.Effect<void, AccessError> => {
-        const refused = callers.stillRefusal(clientId, call)
-        return refused === undefined ? Effect.void : Effect.fail(refused)
-      }))
+const stateHandlers = ({ admins, states }: Parts) => {
+  const guarded = <A, E>(parts: Stream.Stream<A, E>, clientId: number, call: AdminCall) =>
+    Stream.unwrap(Effect.as(
+      admins.begin(clientId, call),
+      Stream.tap(parts, () => admins.goOn(clientId, call))
+    ))
   return StateRpcs.toLayer({
     "state.Backup": (_, { client }) => guarded(states.backup, client.id, "state.Backup"),
     "state.HashState": ({ marker }, { client }) =>
@@ -201,7 +204,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     watches: callers === undefined ? watches : guardedWatches(watches, callers, node),
     operations: yield* NodeOperations.make(node, watches, clusterId),
     states,
-    callers
+    admins: new AdminCalls(callers, node)
   }
   const address = yield* serve(Rpcs, {
     name: "client",

@@ -3,13 +3,13 @@
  * each part, before it is looked for and before it is sent. A role that is taken away ends the watch.
  */
 import { Effect } from "effect"
-import type { AccessError, WatchError } from "../FlareDbError.ts"
+import type { AccessError } from "../FlareDbError.ts"
 import type { Unavailable } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
-import type { RaftNode } from "../node/RaftNode.ts"
+import type { Barrier } from "../node/UpToDate.ts"
 import { formatRanges } from "./AuditedRanges.ts"
-import { upToDate } from "../node/UpToDate.ts"
 import type { Callers } from "./Callers.ts"
+import { unlessRefused } from "./UnlessRefused.ts"
 import type { WatchServer } from "./WatchServer.ts"
 
 export type Watches = Pick<WatchServer["Service"], "open" | "next" | "progress" | "end" | "endAll">
@@ -18,39 +18,41 @@ export type Watches = Pick<WatchServer["Service"], "open" | "next" | "progress" 
 export const guardedWatches = (
   watches: WatchServer["Service"],
   callers: Callers,
-  node: Pick<RaftNode["Service"], "readBarrier">
+  node: Barrier
 ): Watches => {
-  const refusal = (owner: number, operation: string, watched: KeyRanges | undefined): AccessError | undefined => {
+  const check = (
+    owner: number,
+    operation: string,
+    watched: KeyRanges | undefined
+  ): Effect.Effect<void, AccessError | Unavailable> => {
     const ended = callers.ended(owner, operation, watched)
+    if (ended !== undefined) return Effect.fail(ended)
     const caller = callers.of(owner)
-    if (ended !== undefined || caller === undefined || watched === undefined) return ended
-    const refused = callers.access.ranges(caller, watched)
-    return refused === undefined ? undefined : callers.refused(owner, operation, formatRanges(watched), refused)
+    return caller === undefined || watched === undefined ? Effect.void : unlessRefused(
+      node,
+      () => callers.access.ranges(caller, watched),
+      (refused) => callers.refused(owner, operation, formatRanges(watched), refused)
+    )
   }
   return {
     ...watches,
     open: (owner, request) => {
       if (owner === "process") return watches.open(owner, request)
-      const opened = Effect.suspend(() => {
-        const refused = refusal(owner, "Watch", request.ranges) ?? begun(callers, owner, request.ranges)
-        return refused === undefined ? watches.open(owner, request) : Effect.fail<WatchError>(refused)
-      })
-      return Effect.suspend(() => {
-        const caller = callers.of(owner)
-        // As for reads: a node that is behind may not know of a role that was given to the caller.
-        return caller === undefined || callers.access.ranges(caller, request.ranges) === undefined
-          ? opened
-          : Effect.andThen(upToDate(node, "what its caller may do"), opened)
-      })
+      return Effect.suspend(() => check(owner, "Watch", request.ranges)).pipe(
+        Effect.andThen(Effect.suspend(() => {
+          const unaudited = begun(callers, owner, request.ranges)
+          return unaudited === undefined ? watches.open(owner, request) : Effect.fail(unaudited)
+        }))
+      )
     },
     next: (owner, watch, from, waitMs) => {
       const part = watches.next(owner, watch, from, waitMs)
       if (owner === "process") return part
-      const check = Effect.suspend((): Effect.Effect<void, WatchError> => {
-        const refused = refusal(owner, "Changes", watches.ranges(owner, watch))
-        return refused === undefined ? Effect.void : Effect.andThen(watches.end(owner, watch), Effect.fail(refused))
-      })
-      return Effect.tap(Effect.andThen(check, part), () => check)
+      const mayGoOn = Effect.tapError(
+        Effect.suspend(() => check(owner, "Changes", watches.ranges(owner, watch))),
+        () => watches.end(owner, watch)
+      )
+      return Effect.tap(Effect.andThen(mayGoOn, part), () => mayGoOn)
     }
   }
 }

@@ -12,7 +12,7 @@ import type { TlsMode } from "../../src/config/Security.ts"
 import { MemoryCredentials } from "../../src/net/tls/Credentials.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { TestAuthority } from "../net/tls/TestCertificates.ts"
-import { putRole, putUser, tokenOf } from "../server/PortClients.ts"
+import { hearing, putRole, putUser, tokenOf } from "../server/PortClients.ts"
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 const host = "127.0.0.1"
@@ -163,11 +163,7 @@ describe("the HTTP port", () => {
   it.live("neither takes nor refuses what only the newest tokens tell, where the node cannot know them", () =>
     Effect.gen(function*() {
       // A node with an empty disk, before it has heard of the users that there are.
-      const apart = Layer.effectContext(Effect.gen(function*() {
-        const context = yield* Effect.context<Layer.Success<typeof FlareDb.layerMemory>>()
-        const readBarrier = Effect.fail(new Unavailable({ reason: "there is no leader" }))
-        return Context.add(context, RaftNode, { ...Context.get(context, RaftNode), readBarrier })
-      })).pipe(Layer.provide(FlareDb.layerMemory))
+      const apart = hearing(() => Effect.fail(new Unavailable({ reason: "there is no leader" })))
       const bootstrap = Redacted.make("a-text-of-the-operators-own-32-digits")
       const { port } = yield* served("off", "token", bootstrap, apart)
       for (const token of [bootstrap, makeToken("orders").token]) {
@@ -178,6 +174,27 @@ describe("the HTTP port", () => {
         }
       }
       assert.strictEqual((yield* get(port, "/status", { plain: true })).status, 401)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("refuses nobody for the roles that it knows, where there may be newer ones", () =>
+    Effect.gen(function*() {
+      let barrier: Effect.Effect<void, Unavailable> = Effect.fail(new Unavailable({ reason: "there is no leader" }))
+      const { node, port } = yield* served("off", "token", undefined, hearing(() => barrier))
+      yield* putUser(node, "operator", [])
+      const plain = true
+      const operator = { plain, token: (yield* tokenOf(node, "operator")).token }
+      const admin = { plain, token: (yield* tokenOf(node, "admin")).token }
+      for (const path of [...adminPaths, "/console/events", "/other"]) {
+        const answer = yield* get(port, path, operator)
+        assert.strictEqual(answer.status, 503, path)
+        assert.include(answer.text, "this node cannot know what its caller may do: ")
+      }
+      for (const path of adminPaths) assert.strictEqual((yield* get(port, path, admin)).status, 200, path)
+      assert.strictEqual((yield* get(port, "/metrics", operator)).status, 200)
+      barrier = Effect.void
+      for (const path of adminPaths) assert.strictEqual((yield* get(port, path, operator)).status, 403, path)
+      barrier = Effect.asVoid(Effect.suspend(() => putUser(node, "operator", ["admin"])))
+      for (const path of adminPaths) assert.strictEqual((yield* get(port, path, operator)).status, 200, path)
     }).pipe(Effect.scoped, quietly))
 
   it.live("asks nobody with none", () =>

@@ -15,7 +15,11 @@ import * as ClientServer from "../../src/server/ClientServer.ts"
 export const host = "127.0.0.1"
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-export const port = (callers: CallersConfig, options: Partial<ClientServer.ClientServerOptions> = {}) =>
+export const port = (
+  callers: CallersConfig,
+  options: Partial<ClientServer.ClientServerOptions> = {},
+  cluster: typeof FlareDb.layerMemory = FlareDb.layerMemory
+) =>
   Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(
       ClientServer.layer({
@@ -25,12 +29,20 @@ export const port = (callers: CallersConfig, options: Partial<ClientServer.Clien
         maxOperations: 10_000,
         callers,
         ...options
-      }).pipe(Layer.provideMerge(FlareDb.layerMemory))
+      }).pipe(Layer.provideMerge(cluster))
     ))
     return { port: Context.get(context, ClientServer.ClientAddress).port, node: Context.get(context, RaftNode) }
   })
 
 type Node = RaftNode["Service"]
+
+/** A cluster of one whose node hears from a majority as `barrier` says. */
+export const hearing = (barrier: (node: Node) => Node["readBarrier"]): typeof FlareDb.layerMemory =>
+  Layer.effectContext(Effect.gen(function*() {
+    const context = yield* Layer.build(FlareDb.layerMemory)
+    const node = Context.get(context, RaftNode)
+    return Context.add(context, RaftNode, { ...node, readBarrier: Effect.suspend(() => barrier(node)) })
+  }))
 
 /** Has a command carried out by the node itself. */
 export const carryOut = (node: Node, command: Command) =>

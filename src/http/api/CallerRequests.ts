@@ -17,6 +17,7 @@ import type { RaftNode } from "../../node/RaftNode.ts"
 import { formatRanges } from "../../server/AuditedRanges.ts"
 import type { Guarded, Refusal } from "../../server/OperationGuard.ts"
 import { upToDate } from "../../node/UpToDate.ts"
+import { unlessRefused } from "../../server/UnlessRefused.ts"
 import type { RequestCallers } from "../RequestCallers.ts"
 
 export interface CallerRequestsOptions {
@@ -113,16 +114,21 @@ export class CallerRequests implements RequestPort {
     return options?.consistency === "stale" || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
   }
 
-  /** Why the caller may not watch these keys, or go on watching them. `operation` names it for the audit log. */
-  watchRefusal(watched: KeyRanges, operation: "Watch" | "Changes"): AccessError | undefined {
-    const { callers: all, request } = this.options
-    if (all === undefined) return undefined
-    const { callers } = all
-    const ended = callers.ended(request, operation, watched)
-    const caller = callers.of(request)
-    if (ended !== undefined || caller === undefined) return ended
-    const refused = callers.access.ranges(caller, watched)
-    return refused === undefined ? undefined : callers.refused(request, operation, formatRanges(watched), refused)
+  /** Whether the caller may watch these keys, or go on watching them. `operation` names it for the audit log. */
+  mayWatch(watched: KeyRanges, operation: "Watch" | "Changes"): Effect.Effect<void, AccessError | Unavailable> {
+    return Effect.suspend((): Effect.Effect<void, AccessError | Unavailable> => {
+      const { callers: all, node, request } = this.options
+      if (all === undefined) return Effect.void
+      const { callers } = all
+      const ended = callers.ended(request, operation, watched)
+      if (ended !== undefined) return Effect.fail(ended)
+      const { caller } = this
+      return caller === undefined ? Effect.void : unlessRefused(
+        node,
+        () => callers.access.ranges(caller, watched),
+        (refused) => callers.refused(request, operation, formatRanges(watched), refused)
+      )
+    })
   }
 
   /** Whether the caller may begin to watch these keys; writes it down when reads are. */
@@ -130,18 +136,14 @@ export class CallerRequests implements RequestPort {
     const { callers: all, request } = this.options
     if (all === undefined) return Effect.void
     const { callers } = all
-    const { caller } = this
-    const isRefusing = caller !== undefined && callers.access.ranges(caller, watched) !== undefined
-    const begin = Effect.suspend((): Effect.Effect<void, AccessError | Unavailable> => {
-      const refused = this.watchRefusal(watched, "Watch")
-      if (refused !== undefined) return Effect.fail(refused)
+    const begin = Effect.suspend((): Effect.Effect<void, Unavailable> => {
       if (callers.audit?.events !== "all") return Effect.void
       const unaudited = callers.audit.reserve(1)
       if (unaudited !== undefined) return Effect.fail(unaudited)
       callers.audit.write(callers.record(request, "Watch", formatRanges(watched), "ok"))
       return Effect.void
     })
-    return isRefusing ? Effect.andThen(this.proof, begin) : begin
+    return Effect.andThen(this.mayWatch(watched, "Watch"), begin)
   }
 
   /** Whether what the caller may do hangs on roles. */

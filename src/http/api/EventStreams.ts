@@ -17,16 +17,11 @@ export type SentEvent =
   /** An id without data moves on where the caller goes on, and is no event for it. */
   | { readonly comment: string; readonly id?: string | undefined }
 
-/** Ends a stream with `refusal` as soon as there is one, which is asked before each of its parts. */
+/** A stream that ends as `mayGoOn` fails, which is asked before each of its parts. */
 export const whileAllowed = <A, E, R, Refusal>(
   parts: Stream.Stream<A, E, R>,
-  refusal: () => Refusal | undefined
-): Stream.Stream<A, E | Refusal, R> =>
-  Stream.tap(parts, () =>
-    Effect.suspend((): Effect.Effect<void, Refusal> => {
-      const refused = refusal()
-      return refused === undefined ? Effect.void : Effect.fail(refused)
-    }))
+  mayGoOn: Effect.Effect<void, Refusal>
+): Stream.Stream<A, E | Refusal, R> => Stream.tap(parts, () => mayGoOn)
 
 /** How often streams are looked at, in milliseconds. */
 const lookMs = 1_000

@@ -12,7 +12,7 @@ import { Position } from "../../client/Position.ts"
 import type { WatchFailure, WatchOptions, WatchTarget } from "../../client/Watch.ts"
 import { defaultProgressMs, rangesOf } from "../../client/Watch.ts"
 import type { Changes, WatchEvent, WatchNotice } from "../../client/WatchNotice.ts"
-import type { AccessError } from "../../FlareDbError.ts"
+import type { AccessError, Unavailable } from "../../FlareDbError.ts"
 import { InvalidArgument } from "../../FlareDbError.ts"
 import { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import { RequestCaller } from "../RequestCaller.ts"
@@ -103,7 +103,10 @@ const beginningOf = ({ headers, query: { from } }: WatchAsked): Effect.Effect<Be
 }
 
 /** How a stream ends when it does: its last event says why. */
-const ended = (error: WatchFailure | AccessError): SentEvent => ({ event: "failure", data: failureOf(error) })
+const ended = (error: WatchFailure | AccessError | Unavailable): SentEvent => ({
+  event: "failure",
+  data: failureOf(error)
+})
 
 /**
  * A stream whose first notice has come: a watch that cannot begin is answered with a status, like any request. The next
@@ -144,7 +147,7 @@ const watching = Effect.fnUntraced(function*(
   const { encoding = "text", heartbeatMs = defaultProgressMs, only, previous } = query
   const { notices } = yield* server.watch.open(target, { ...beginning, previous, only, progressMs: heartbeatMs })
   // A role that is taken away, or a token, ends the watch before anything more is sent.
-  const checked = whileAllowed(notices, () => requests.watchRefusal(ranges, "Changes"))
+  const checked = whileAllowed(notices, requests.mayWatch(ranges, "Changes"))
   const events = Stream.map(yield* begun(checked), (notice) => sentEvent(notice, encoding)).pipe(
     Stream.catch((error) => Stream.succeed(ended(error)))
   )

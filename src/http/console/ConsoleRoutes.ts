@@ -21,11 +21,12 @@ import type { ClientServices } from "../../client/RemoteClient.ts"
 import { formatEndpoint } from "../../client/connection/Endpoint.ts"
 import { Watch } from "../../client/Watch.ts"
 import { InvalidArgument, Unauthenticated } from "../../FlareDbError.ts"
-import type { AccessError } from "../../FlareDbError.ts"
+import type { AccessError, Unavailable } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
 import type { SentEvent } from "../api/EventStreams.ts"
 import { isCrossSite } from "../api/CrossSite.ts"
 import { EventStreams, whileAllowed } from "../api/EventStreams.ts"
+import { unlessRefused } from "../../server/UnlessRefused.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 import { answered, failureAnswer } from "./Answers.ts"
 import type { CallerClientsOptions } from "./CallerClients.ts"
@@ -56,27 +57,28 @@ export interface OverviewOptions extends Pick<CallerClientsOptions, "endpoints">
 
 type Node = RaftNode["Service"]
 
-/** Why what a caller proved when the stream began holds no more. */
-const endedOf = (node: Node, { known }: RequestCaller) => (): AccessError | undefined => {
-  const { access = onlyAdministrators } = node
-  if (stillHolds(access, known)) return undefined
-  return new Unauthenticated({
-    reason: `the token of ${known.caller?.name} was removed or has ended; log in with another one`
+type Told = Pick<RequestCaller, "known" | "refused">
+
+/** Whether what a caller proved when a stream began still holds. A refusal is counted and written down. */
+const stillKnown = (node: Node, { known, refused }: Told): Effect.Effect<void, Unauthenticated> =>
+  Effect.suspend(() => {
+    const { access = onlyAdministrators } = node
+    if (stillHolds(access, known)) return Effect.void
+    const error = new Unauthenticated({
+      reason: `the token of ${known.caller?.name} was removed or has ended; log in with another one`
+    })
+    refused(error)
+    return Effect.fail(error)
   })
-}
 
 /** The same for the overview, which is for administrators. */
-const overviewRefusal = (node: Node, request: RequestCaller) => (): AccessError | undefined => {
+const mayOverview = (node: Node, request: Told): Effect.Effect<void, AccessError | Unavailable> => {
   const { access = onlyAdministrators } = node
-  const { caller } = request.known
-  return endedOf(node, request)() ?? (caller === undefined ? undefined : access.admin(caller, "status-page"))
-}
-
-/** Has what ends a stream counted and written down. */
-const told = (request: RequestCaller, refusal: () => AccessError | undefined) => (): AccessError | undefined => {
-  const error = refusal()
-  if (error !== undefined) request.refused(error)
-  return error
+  const { known: { caller }, refused } = request
+  const known = stillKnown(node, request)
+  return caller === undefined
+    ? known
+    : Effect.andThen(known, unlessRefused(node, () => access.admin(caller, "status-page"), refused))
 }
 
 const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
@@ -90,7 +92,7 @@ const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
               Stream.map(Stream.fromQueue(viewed), (samples): SentEvent => ({ event: "samples", data: samples }))
           )
         ),
-        told(caller, overviewRefusal(node, caller))
+        mayOverview(node, caller)
       ))
     ))
 
@@ -138,12 +140,11 @@ const unknownCall = refuse(
 
 /** Who asks, and what there is to see. */
 const whoami = (node: Node, parts: ReadonlyArray<string>, hasKeys: boolean) =>
-  Effect.map(RequestCaller, (request) => ({
-    name: request.known.caller?.name ?? null,
-    overview: overviewRefusal(node, request)() === undefined,
-    keys: hasKeys,
-    parts
-  }))
+  Effect.flatMap(RequestCaller, ({ known }) =>
+    Effect.map(
+      Effect.isSuccess(mayOverview(node, { known, refused: () => undefined })),
+      (overview) => ({ name: known.caller?.name ?? null, overview, keys: hasKeys, parts })
+    ))
 
 const filesLayer = Layer.mergeAll(
   Layer.empty,
@@ -214,7 +215,7 @@ const watch = (clients: CallerClients, node: Node, watching: Places, streams: Ev
       const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
       return watchEvents(Context.get(services, Watch), prefix)
     }).pipe(Effect.provideService(RequestCaller, caller))
-    return yield* streams.answer(withFailure(whileAllowed(Stream.unwrap(opened), told(caller, endedOf(node, caller)))))
+    return yield* streams.answer(withFailure(whileAllowed(Stream.unwrap(opened), stillKnown(node, caller))))
   })
 
 /** For a node with the key-value store. */
