@@ -143,7 +143,9 @@ export class CallerRequests implements RequestPort {
       callers.audit.write(callers.record(request, "Watch", formatRanges(watched), "ok"))
       return Effect.void
     })
-    return Effect.andThen(this.mayWatch(watched, "Watch"), begin)
+    // Another node may have the changes, for which this one asks what the caller may see.
+    const proof = this.isJudged ? this.proof : Effect.void
+    return proof.pipe(Effect.andThen(this.mayWatch(watched, "Watch")), Effect.andThen(begin))
   }
 
   /** Whether what the caller may do hangs on roles. */
@@ -166,18 +168,13 @@ export class CallerRequests implements RequestPort {
   }
 
   /**
-   * The bytes of a command, once this node can say what its caller may do: at once where it leads and has applied the
-   * beginning of its term, and otherwise when it has applied everything that was acknowledged before.
+   * The bytes of a command, once this node has applied everything that was acknowledged before. One that leads may not
+   * know that it does no more: what it allows would be done by the next leader, which does not ask for the caller.
    */
   private untilJudged(command: Command): Effect.Effect<Uint8Array, Unavailable> {
     return Effect.suspend(() => {
       const operation = encodeCommand(command)
-      const { caller, isJudged, options: { node } } = this
-      if (caller === undefined || !isJudged) return Effect.succeed(operation)
-      const judged = node.access?.command(caller, operation)
-      return judged instanceof Uint8Array || judged?._tag === "Unauthorized"
-        ? Effect.succeed(operation)
-        : Effect.as(this.proof, operation)
+      return this.isJudged ? Effect.as(this.proof, operation) : Effect.succeed(operation)
     })
   }
 

@@ -10,7 +10,7 @@ import { ClientRequests } from "../../../src/client/session/Requests.ts"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { eventually } from "../../Eventually.ts"
-import { putRole, putUser, tokenOf } from "../../server/PortClients.ts"
+import { hearing, putRole, putUser, tokenOf } from "../../server/PortClients.ts"
 import type { Asked } from "./ApiPort.ts"
 import { json, port, quietly } from "./ApiPort.ts"
 import { open } from "./EventSource.ts"
@@ -151,6 +151,36 @@ describe("callers over HTTP", () => {
       const { json: unknown, status } = yield* as("alice")("/v1/keys/alice/a", put("x"))
       assert.deepInclude(unknown, { tag: "Unauthenticated" })
       assert.strictEqual(status, 401)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("are judged by a node that knows that it still leads", () =>
+    Effect.gen(function*() {
+      // Another node leads by now, and has changed the role.
+      let change: (node: RaftNode["Service"]) => Effect.Effect<unknown> = () => Effect.void
+      const deposed = hearing((node) => Effect.andThen(node.readBarrier, Effect.suspend(() => change(node))))
+      const { as, at, node, tokens } = yield* secured("writes", deposed)
+      const taken = (one: RaftNode["Service"]) => putRole(one, "alice", [], [])
+      const given = (one: RaftNode["Service"]) => putRole(one, "alice", ["alice/"], ["alice/"])
+      const headers = { authorization: `Bearer ${Redacted.value(tokens.alice.token)}` }
+      const watched = Effect.gen(function*() {
+        const source = yield* open(at, "/v1/watch?prefix=alice%2F", headers)
+        return source.status
+      }).pipe(Effect.scoped)
+      const status = (path: string, asked?: Asked) => Effect.map(as("alice")(path, asked), (answer) => answer.status)
+      const cases: ReadonlyArray<readonly [what: string, status: Effect.Effect<number | undefined>]> = [
+        ["put", status("/v1/keys/alice/a", put("x"))],
+        ["put with an id", status("/v1/keys/alice/b", put("x", { "idempotency-key": "b" }))],
+        ["get", status("/v1/keys/alice/a")],
+        ["watch", watched],
+        ["delete", status("/v1/keys/alice/a", { method: "DELETE" })]
+      ]
+      for (const [what, asked] of cases) {
+        change = taken
+        assert.strictEqual(yield* asked, 403, `${what}, taken away`)
+        yield* taken(node)
+        change = given
+        assert.strictEqual(yield* asked, 200, `${what}, given`)
+      }
     }).pipe(Effect.scoped, quietly))
 
   it.live("lose what is tried again with the role that it takes", () =>
