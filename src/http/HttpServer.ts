@@ -50,6 +50,7 @@ import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess, unproven } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import { isForOperators, measureRequests } from "./HttpMetrics.ts"
+import { HttpConnections } from "./HttpConnections.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import { createServer } from "./NodeHttp.ts"
 import { OpenAnswers } from "./OpenAnswers.ts"
@@ -197,25 +198,17 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
 
 /** Node's server with the limits of the port, which logs callers that go beyond them. */
 const guardedServer = (limits: PortLimits, violations: ProtocolViolations) => {
-  const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
+  const { maxFrameMs, maxHandshakeMs } = limits
   const times = { headersMs: Math.min(maxHandshakeMs, maxFrameMs), requestMs: maxFrameMs }
   const server = createServer({
     headersTimeout: times.headersMs,
     requestTimeout: times.requestMs,
     connectionsCheckingInterval: checkMs
   })
-  server.maxConnections = maxHttpConnections
   closeUnread(server, maxFrameMs, violations)
   closeMalformed(server, times, violations)
   const headers = HttpGuard.headersFor(StatusPage.style)
   server.on("request", (_, response) => response.setHeaders(headers))
-  server.on("drop", (dropped) => {
-    violations.report(
-      "too-many-connections",
-      `${dropped?.remoteAddress ?? "unknown"}:${dropped?.remotePort ?? 0}`,
-      `refused a connection: all ${maxHttpConnections} are in use`
-    )
-  })
   server.on("error", ({ message }) => {
     // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
     // That nothing listens, so that the node does not start, is said by what listens.
@@ -297,20 +290,18 @@ const untraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen)(({ url }) => i
 
 const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
   const limits = options.limits ?? defaultLimits
-  const { maxHttpConnections } = limits
   const violations = yield* ProtocolViolations.make("http")
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, violations)
   const answers = new OpenAnswers(limits.maxPendingAnswerBytes)
   const admit = yield* admission(options, sockets, violations, answers)
   const metrics = yield* CallMetrics.make("http")
-  let connections = 0
-  yield* watchTables([{
-    table: "http_connections",
-    entries: () => connections,
-    limit: maxHttpConnections,
-    setting: "maxHttpConnections"
-  }, answers.table])
+  const connections = new HttpConnections({
+    maximum: limits.maxHttpConnections,
+    violations,
+    acceptedOf: (socket) => sockets.acceptedOf(socket)
+  })
+  yield* watchTables([connections.table, answers.table])
   const servers: Array<Server> = []
   const make = () => {
     const server = guardedServer(limits, violations)
@@ -318,22 +309,8 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
     measureRequests(server, metrics)
     answers.watch(server)
     sockets.guard(server)
-    return server.prependListener("connection", (socket) => {
-      // Node counts those of one address.
-      if (connections >= maxHttpConnections) {
-        violations.report(
-          "too-many-connections",
-          `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`,
-          `refused a connection: all ${maxHttpConnections} are in use`
-        )
-        socket.destroy()
-        return
-      }
-      connections += 1
-      socket.once("close", () => {
-        connections -= 1
-      })
-    })
+    connections.watch(server)
+    return server
   }
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })

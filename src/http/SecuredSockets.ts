@@ -23,6 +23,7 @@ export interface SecuredSocketsOptions {
 export class SecuredSockets {
   private readonly options: SecuredSocketsOptions | undefined
   private readonly remotes = new WeakMap<object, Remote>()
+  private readonly accepted = new WeakMap<object, Socket>()
 
   /** Without options every connection is served as it is. */
   constructor(options: SecuredSocketsOptions | undefined) {
@@ -32,6 +33,11 @@ export class SecuredSockets {
   /** Who is at the other end of a connection that is served. */
   remoteOf(socket: object): Remote {
     return this.remotes.get(socket) ?? plain
+  }
+
+  /** The connection below one that is served, as it was accepted. */
+  acceptedOf(socket: Socket): Socket {
+    return this.accepted.get(socket) ?? socket
   }
 
   /** Stands in front of a server that does not listen yet. */
@@ -66,6 +72,7 @@ export class SecuredSockets {
       clearTimeout(silent)
       if (handshake._tag === "Accepted") {
         this.remotes.set(handshake.socket, handshake.remote)
+        this.accepted.set(handshake.socket, raw)
         return serve(handshake.socket)
       }
       onRefused(handshake.refusal)

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, References } from "effect"
 import { request as plainRequest } from "node:http"
-import { request } from "node:https"
+import { Agent, request } from "node:https"
+import { defaultLimits } from "../../src/config/Limits.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Unavailable } from "../../src/FlareDbError.ts"
 import { expiryText } from "../../src/http/Health.ts"
@@ -25,6 +26,8 @@ interface Shown {
   readonly uri?: string
   readonly issuer?: TestAuthority
   readonly plain?: boolean
+  /** Keeps its connection open. */
+  readonly agent?: Agent
 }
 
 interface Answer {
@@ -33,14 +36,18 @@ interface Answer {
   readonly headers: Readonly<Record<string, unknown>>
 }
 
-const get = (port: number, path: string, { issuer = authority, plain = false, token, uri }: Shown = {}) =>
+const get = (
+  port: number,
+  path: string,
+  { agent, issuer = authority, plain = false, token, uri }: Shown = {}
+) =>
   Effect.callback<Answer>((resume) => {
     const own = uri === undefined ? undefined : issuer.issue({ uris: [uri] })
     const options = {
       host,
       port,
       path,
-      agent: false,
+      agent: agent ?? false,
       headers: token === undefined ? {} : { authorization: `Bearer ${Redacted.value(token)}` },
       ca: authority.certificate,
       ALPNProtocols: ["http/1.1"],
@@ -60,12 +67,14 @@ const served = (
   mode: TlsMode,
   clientAuth: HttpServer.HttpCallers["clientAuth"],
   bootstrapToken?: Redacted.Redacted,
-  node: typeof FlareDb.layerMemory = FlareDb.layerMemory
+  node: typeof FlareDb.layerMemory = FlareDb.layerMemory,
+  limits = defaultLimits
 ) =>
   Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(
       HttpServer.layer({
         clusterId: "orders",
+        limits,
         listen: { host, port: 0 },
         callers: { clientAuth, bootstrapToken },
         ...mode === "off" ? {} : {
@@ -195,6 +204,19 @@ describe("the HTTP port", () => {
       for (const path of adminPaths) assert.strictEqual((yield* get(port, path, operator)).status, 403, path)
       barrier = Effect.asVoid(Effect.suspend(() => putUser(node, "operator", ["admin"])))
       for (const path of adminPaths) assert.strictEqual((yield* get(port, path, operator)).status, 200, path)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("closes a connection over TLS that is kept open, when a probe has no room", () =>
+    Effect.gen(function*() {
+      const limits = { ...defaultLimits, maxHttpConnections: 1 }
+      const { port } = yield* served("on", "none", undefined, FlareDb.layerMemory, limits)
+      const agent = yield* Effect.acquireRelease(
+        Effect.sync(() => new Agent({ keepAlive: true })),
+        (kept) => Effect.sync(() => kept.destroy())
+      )
+      assert.strictEqual((yield* get(port, "/status", { agent })).status, 200)
+      assert.strictEqual((yield* get(port, "/readyz")).status, 200)
+      assert.strictEqual((yield* get(port, "/readyz")).status, 200)
     }).pipe(Effect.scoped, quietly))
 
   it.live("asks nobody with none", () =>

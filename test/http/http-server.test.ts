@@ -303,31 +303,54 @@ describe("HttpServer", () => {
         )
       }))
 
-    it.effect("counts the connections of all its addresses against one limit", () =>
+    it.effect("counts the connections of all its addresses against one limit; idle ones give way", () =>
       Effect.scoped(Effect.gen(function*() {
-        const limits = { ...defaultLimits, maxHttpConnections: 2 }
+        const limits = { ...defaultLimits, maxHttpConnections: 3 }
+        let asked = 0
+        const node = yield* RaftNode
+        const slow = RaftNode.of({
+          ...node,
+          debug: Effect.andThen(Effect.sync(() => void asked++), Effect.never)
+        })
         const built = Layer.build(
           HttpServer.layer({ clusterId: "test", listen: { host: "localhost", port: 0 }, limits })
-        )
+        ).pipe(Effect.provideService(RaftNode, slow))
         const { addresses, port } = Context.get(yield* built, HttpServer.HttpAddress)
         const [first = "", second = first] = addresses
-        /** Connects, and says whether the other side keeps the connection open for an answer. */
-        const connects = (host: string) =>
+        const connect = (host: string) =>
           Effect.acquireRelease(
-            Effect.callback<{ readonly socket: Socket; readonly answered: boolean }>((resume) => {
-              const socket = createConnection({ host, port })
-              const done = (answered: boolean) => resume(Effect.succeed({ socket, answered }))
-              socket.on("error", () => done(false))
-              socket.once("close", () => done(false))
-              socket.once("data", () => done(true))
-              socket.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            }),
-            ({ socket }) => Effect.sync(() => socket.destroy())
+            Effect.sync(() => createConnection({ host, port }).on("error", () => undefined)),
+            (socket) => Effect.sync(() => socket.destroy())
           )
-        assert.isTrue((yield* connects(first)).answered)
-        assert.isTrue((yield* connects(second)).answered)
-        assert.isFalse((yield* connects(first)).answered)
-        assert.isFalse((yield* connects(second)).answered)
+        const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+        /** Whether a connection is kept open for an answer. */
+        const isAnswered = (socket: Socket) =>
+          Effect.callback<boolean>((resume) => {
+            if (socket.destroyed) return resume(Effect.succeed(false))
+            socket.once("close", () => resume(Effect.succeed(false)))
+            socket.once("data", () => resume(Effect.succeed(true)))
+            socket.write(get("/livez"))
+          })
+        const busy: Array<Socket> = []
+        const keepBusy = (host: string) =>
+          Effect.gen(function*() {
+            const socket = yield* connect(host)
+            busy.push(socket)
+            socket.write(get("/debug/raft"))
+            yield* eventually("the request", Effect.sync(() => asked === busy.length))
+          })
+        yield* keepBusy(first)
+        const kept = yield* connect(second)
+        assert.isTrue(yield* isAnswered(kept))
+        const silent = yield* connect(first)
+        assert.isTrue(yield* isAnswered(yield* connect(second)), "the longest idle one gives way")
+        assert.isFalse(yield* isAnswered(kept))
+        assert.isTrue(yield* isAnswered(silent))
+        yield* keepBusy(first)
+        yield* keepBusy(second)
+        assert.isFalse(yield* isAnswered(yield* connect(first)), "all are busy")
+        assert.isFalse(yield* isAnswered(yield* connect(second)), "all are busy")
+        assert.deepStrictEqual(busy.map((socket) => socket.destroyed), [false, false, false])
       })).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
 
     it.effect("the port is free again once its scope has closed", () =>
