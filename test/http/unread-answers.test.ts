@@ -1,11 +1,14 @@
 /** A caller that does not take its answer does not keep a connection, nor the memory of the answer. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Logger, References } from "effect"
+import { Context, Effect, Logger, References } from "effect"
 import type { ClientRequest } from "node:http"
 import { request } from "node:http"
 import { createConnection } from "node:net"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+
 import { eventually } from "../Eventually.ts"
 import { host, port } from "./api/ApiPort.ts"
+import { open } from "./api/EventSource.ts"
 
 const maxFrameMs = 1_500
 
@@ -74,3 +77,36 @@ it.live("while much was answered and not taken, nothing more is read, and there 
     reader.destroy()
     yield* eventually("there is room again", Effect.map(ask("/v1/keys/none"), ({ status }) => status === 404))
   }).pipe(Effect.scoped))
+
+it.live("what watches do not take has the same bound, and they go on behind it", () =>
+  Effect.gen(function*() {
+    const maximum = 512 * 1024
+    const { ask, context, port: to } = yield* port({ limits: { maxPendingAnswerBytes: maximum } })
+    const kv = Context.get(context, KeyValue)
+    const watches = yield* Effect.all(Array.from({ length: 4 }, () => open(to, "/v1/watch?prefix=large")))
+    for (const watch of watches) {
+      assert.strictEqual((yield* watch.next).event, "began")
+      watch.stall()
+    }
+    const value = new Uint8Array(1024 * 1024).fill(120)
+    const puts = 7
+    let most = 0
+    for (let i = 0; i < puts; i++) {
+      yield* kv.put(`large/${i}`, value)
+      // Each watch has as long to add what it would add.
+      for (let look = 0; look < 4; look++) {
+        const { json } = yield* ask("/v1/keys/none")
+        if (json.tag === "Overloaded") most = Math.max(most, json.current)
+      }
+    }
+    assert.isAtLeast(most, maximum)
+    assert.isBelow(most, maximum + 2 * value.byteLength)
+    for (const watch of watches) watch.goOn()
+    for (const watch of watches) {
+      const seen: Array<string> = []
+      while (seen.length < puts) {
+        for (const { key } of (yield* watch.next).data.events) seen.push(key)
+      }
+      assert.deepStrictEqual(seen, Array.from({ length: puts }, (_, i) => `large/${i}`))
+    }
+  }).pipe(Effect.scoped), 60_000)

@@ -1,7 +1,7 @@
 /**
  * Streams of server-sent events to callers. A stream sends when its caller takes what was sent before, so that a slow
- * one costs what lies in its connection and no queue. One that takes nothing for `maxFrameMs` is closed: there is no
- * way to tell it why, so the log does.
+ * one costs what lies in its connection and no queue. Large events wait while all of them together cost too much. One
+ * that takes nothing for `maxFrameMs` is closed: there is no way to tell it why, so the log does.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Stream } from "effect"
@@ -9,11 +9,18 @@ import type { Scope } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { lookEvery } from "../../CoalescedSleep.ts"
 import { ProtocolViolations } from "../../net/ProtocolViolations.ts"
+import type { WatchEvent } from "../../client/WatchNotice.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 
 /** An event, or a comment, which tells nothing but that the stream is alive. */
 export type SentEvent =
-  | { readonly event: string; readonly id?: string | undefined; readonly data: unknown }
+  | {
+    readonly event: string
+    readonly id?: string | undefined
+    readonly data: unknown
+    /** The bytes of the values in `data`, where there may be many: then `data` is asked for when there is room. */
+    readonly bytes?: number
+  }
   /** An id without data moves on where the caller goes on, and is no event for it. */
   | { readonly comment: string; readonly id?: string | undefined }
 
@@ -26,10 +33,25 @@ export const whileAllowed = <A, E, R, Refusal>(
 /** How often streams are looked at, in milliseconds. */
 const lookMs = 1_000
 
+/** Events up to this many bytes never wait for room. */
+const smallBytes = 64 * 1024
+
+/** How often a large event looks whether there is room, in milliseconds. */
+const roomMs = 100
+
+/** The bytes of the values in changes. */
+export const valueBytes = (events: ReadonlyArray<WatchEvent>): number => {
+  let bytes = 0
+  for (const event of events) {
+    bytes += (event._tag === "Put" ? event.entry.value.byteLength : 0) + (event.previous?.value.byteLength ?? 0)
+  }
+  return bytes
+}
+
 const encoder = new TextEncoder()
 
 /** The bytes of an event. JSON has no line ends, so its data is one line. */
-export const render = (sent: SentEvent): Uint8Array => {
+const render = (sent: SentEvent): Uint8Array => {
   const id = sent.id === undefined ? "" : `id: ${sent.id}\n`
   return encoder.encode(
     "comment" in sent
@@ -38,8 +60,16 @@ export const render = (sent: SentEvent): Uint8Array => {
   )
 }
 
+/** A large event waits while the callers of this node have too much that they do not take. */
+const rendered = (sent: SentEvent, room: RequestCaller["room"]): Effect.Effect<Uint8Array> =>
+  Effect.suspend(() =>
+    "bytes" in sent && sent.bytes > smallBytes && room() !== undefined
+      ? Effect.delay(rendered(sent, room), roomMs)
+      : Effect.succeed(render(sent))
+  )
+
 /** The connection of a caller, as Node has it. */
-export interface Sink {
+interface Sink {
   /** Bytes that wait to be taken. */
   readonly writableLength: number
   readonly destroy: () => unknown
@@ -76,9 +106,9 @@ export class EventStreams {
   answer(
     events: Stream.Stream<SentEvent>
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> {
-    return Effect.zipWith(HttpServerRequest.HttpServerRequest, RequestCaller, (request, { from }) => {
+    return Effect.zipWith(HttpServerRequest.HttpServerRequest, RequestCaller, (request, { from, room }) => {
       const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
-      return HttpServerResponse.stream(this.serve(events, from, socket), {
+      return HttpServerResponse.stream(this.serve(events, from, socket, room), {
         contentType: "text/event-stream",
         // Proxies that hold answers back are asked not to.
         headers: { "x-accel-buffering": "no" }
@@ -87,11 +117,19 @@ export class EventStreams {
   }
 
   /** The bytes of the events, for a caller at `from` whose connection is `sink`. */
-  serve<E, R>(events: Stream.Stream<SentEvent, E, R>, from: string, sink: Sink): Stream.Stream<Uint8Array, E, R> {
+  private serve<E, R>(
+    events: Stream.Stream<SentEvent, E, R>,
+    from: string,
+    sink: Sink,
+    room: RequestCaller["room"]
+  ): Stream.Stream<Uint8Array, E, R> {
     return Stream.suspend(() => {
       const open: Open = { from, sink, waiting: 0, sinceMs: this.violations.nowMs() }
       this.open.add(open)
-      return Stream.ensuring(Stream.map(events, render), Effect.sync(() => this.open.delete(open)))
+      return Stream.ensuring(
+        Stream.mapEffect(events, (sent) => rendered(sent, room)),
+        Effect.sync(() => this.open.delete(open))
+      )
     })
   }
 

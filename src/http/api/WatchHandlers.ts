@@ -23,7 +23,7 @@ import { answered, ApiServer, enter, sameSite } from "./ApiServer.ts"
 import type { Encoding } from "./Entries.ts"
 import { bytesIn, entryJson } from "./Entries.ts"
 import type { SentEvent } from "./EventStreams.ts"
-import { whileAllowed } from "./EventStreams.ts"
+import { valueBytes, whileAllowed } from "./EventStreams.ts"
 import { failureOf } from "./Failures.ts"
 
 interface WatchQuery {
@@ -62,7 +62,14 @@ const sentEvent = (notice: WatchNotice, encoding: Encoding): SentEvent => {
     case "Began":
       return { event: "began", id, data: { revision: notice.revision } }
     case "Changes":
-      return { event: "changes", id, data: changesJson(notice, encoding) }
+      return {
+        event: "changes",
+        id,
+        bytes: valueBytes(notice.events),
+        get data() {
+          return changesJson(notice, encoding)
+        }
+      }
     case "Progress":
       return { comment: `nothing more up to revision ${notice.revision}`, id }
   }
@@ -145,7 +152,8 @@ const watching = Effect.fnUntraced(function*(
   const beginning = yield* beginningOf(asked)
   yield* requests.beginWatch(ranges)
   const { encoding = "text", heartbeatMs = defaultProgressMs, only, previous } = query
-  const { notices } = yield* server.watch.open(target, { ...beginning, previous, only, progressMs: heartbeatMs })
+  const options = { ...beginning, previous, only, progressMs: heartbeatMs, buffer: 1 }
+  const { notices } = yield* server.watch.open(target, options)
   // A role that is taken away, or a token, ends the watch before anything more is sent.
   const checked = whileAllowed(notices, requests.mayWatch(ranges, "Changes"))
   const events = Stream.map(yield* begun(checked), (notice) => sentEvent(notice, encoding)).pipe(

@@ -5,6 +5,7 @@ import type { Watch } from "../../client/Watch.ts"
 import type { KeyValueEntry } from "../../client/Entry.ts"
 import type { WatchEvent, WatchNotice } from "../../client/WatchNotice.ts"
 import type { SentEvent } from "../api/EventStreams.ts"
+import { valueBytes } from "../api/EventStreams.ts"
 import { base64 } from "./KeyBytes.ts"
 
 /** Bytes of a value that are sent, and changes of one revision. */
@@ -36,6 +37,7 @@ const sentOf = (notice: WatchNotice): SentEvent => {
   const { events, logTimeMs, revision } = notice
   return {
     event: "changes",
+    bytes: valueBytes(events),
     data: {
       revision,
       atMs: logTimeMs,

@@ -27,6 +27,8 @@ export interface Source {
   readonly text: () => string
   /** Takes nothing more. */
   readonly stall: () => void
+  /** Takes what comes again. */
+  readonly goOn: () => void
 }
 
 /** One block of a stream: fields, up to an empty line. */
@@ -84,7 +86,8 @@ export const open = (
           lastId: () => lastId,
           isClosed: () => closed,
           text: () => text,
-          stall: () => void response.pause()
+          stall: () => void response.pause(),
+          goOn: () => void response.resume()
         }))
       })
       sent.on("error", () => {
