@@ -111,7 +111,8 @@ export class CallerRequests implements RequestPort {
       )
     })
     // Another node may answer, for which this one asks what the caller may see.
-    return options?.consistency === "stale" || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
+    const isOwn = options?.consistency === "stale" && options.readFrom !== "leader"
+    return isOwn || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
   }
 
   /** Whether the caller may watch these keys, or go on watching them. `operation` names it for the audit log. */

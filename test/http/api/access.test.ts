@@ -171,6 +171,7 @@ describe("callers over HTTP", () => {
         ["put", status("/v1/keys/alice/a", put("x"))],
         ["put with an id", status("/v1/keys/alice/b", put("x", { "idempotency-key": "b" }))],
         ["get", status("/v1/keys/alice/a")],
+        ["get of what the leader has", status("/v1/keys/alice/a?consistency=stale&readFrom=leader")],
         ["watch", watched],
         ["delete", status("/v1/keys/alice/a", { method: "DELETE" })]
       ]
