@@ -3,6 +3,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Logger, Option } from "effect"
 import { writeSync } from "node:fs"
+import { hasBlockedThread } from "../BlockedThreads.ts"
 import { carryOut } from "./CommandLine.ts"
 import { exitCodes, failed, Failure } from "./output/Failure.ts"
 import { supervises } from "./lock/LockedCommand.ts"
@@ -68,6 +69,8 @@ carryOut(words, process.stdin.isTTY === true && process.stdout.isTTY === true).p
   NodeRuntime.runMain({
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
+      // All is said by now. `process.exit` would wait for a write that a full disk holds back.
+      if (hasBlockedThread()) return process.kill(process.pid, "SIGKILL")
       // A look-up of a host name may be in flight, and would keep the process for as long as it takes.
       if (Exit.isSuccess(exit)) return endWithSuccess()
       if (Cause.hasInterruptsOnly(exit.cause)) return onExit(Number(process.exitCode ?? interruptedCode))

@@ -13,6 +13,7 @@ export class FirstFailure {
   error: StorageError | undefined
   private readonly path: string
   private readonly deferred = Deferred.makeUnsafe<never, StorageError>()
+  private readonly waiting = new Set<(error: StorageError) => void>()
 
   /** `path` is the data directory, for the message of a defect. */
   constructor(path: string) {
@@ -27,6 +28,15 @@ export class FirstFailure {
     if (this.error !== undefined) return
     this.error = error
     Deferred.doneUnsafe(this.deferred, Exit.fail(error))
+    for (const notify of this.waiting) notify(error)
+    this.waiting.clear()
+  }
+
+  /** Calls back with the first failure, at once after there was one. What it returns takes that back. */
+  onFirst(notify: (error: StorageError) => void): () => void {
+    if (this.error !== undefined) notify(this.error)
+    else this.waiting.add(notify)
+    return () => void this.waiting.delete(notify)
   }
 
   /** Runs work until the scope closes. A failure of it, or a defect in it, is a failure of the storage. */

@@ -37,6 +37,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
 
 /** Vocabulary without behaviour: everybody above the pure layers may use it, and it uses nobody. */
 const leaves = new Set([
+  "BlockedThreads.ts",
   "BoundedTables.ts",
   "CoalescedSleep.ts",
   "ErrorCode.ts",

@@ -30,10 +30,12 @@ import { inspect } from "../../src/storage/Inspect.ts"
 import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import { restore, restoreInto } from "../../src/storage/backup/Restore.ts"
+import { CheckIntervalMs } from "../../src/storage/rocksdb/DirectoryCheck.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { anyRows } from "../../src/storage/RowsCheck.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
+import { holdBatchesBack } from "./HeldBatches.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 import { someCluster } from "../client/Identities.ts"
 
@@ -108,6 +110,17 @@ describe("a backup file", () => {
 })
 
 describe("restore into a directory", () => {
+  it.live("that has no room for a write that RocksDB holds back fails, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "a")
+      yield* writeBackup(file, Stream.fromIterable(pieces()), { force: false })
+      yield* holdBatchesBack
+      const error = yield* Effect.flip(Effect.provideService(restore(options(folder, file)), CheckIntervalMs, 20))
+      assert.match(error.message, /check failed in .*: a flush or compaction failed/)
+      assert.deepStrictEqual(readdirSync(folder), ["a"])
+    }))
+
   it.effect("makes a voter of a new cluster whose log begins behind the backup, without sessions", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

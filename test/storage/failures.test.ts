@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
-import { copyFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import RocksDB from "rocksdb-native"
@@ -304,6 +304,29 @@ describe("a failure that no caller waits for", () => {
       // Its rows are written a while after it was acknowledged, or before on a machine that is busy.
       yield* Effect.exit(put("a"))
       assert.match(yield* reason, /^the (log|state) store: write failed .*input\/output error/)
+    }))
+})
+
+describe("background work of RocksDB", () => {
+  it.live("that fails is the failure of the database, though nothing is written any more, with RocksDB's reason", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const layer = RocksStorage.layer({ path, clusterId, nodeId: 1, voters: [1], writeBufferBytes: 64 * 1024 })
+      const services = yield* Effect.provideService(Layer.build(Layer.fresh(layer)), CheckIntervalMs, checkMs)
+      const { failure, write } = Context.get(services, RocksDb)
+      // Whichever file it makes next, a folder has its name.
+      const newest = Math.max(...named(path, /^\d+\./).map((name) => Number.parseInt(name)))
+      for (let number = newest + 1; number <= newest + 100; number++) {
+        for (const kind of ["blob", "sst"]) mkdirSync(join(path, `${String(number).padStart(6, "0")}.${kind}`))
+      }
+      // The second one finds the memory full, and leaves the first to the background.
+      yield* write("state_b", [{ _tag: "Put", key: Uint8Array.of(1), value: new Uint8Array(80_000) }], "lazy")
+      const second = write("state_b", [{ _tag: "Put", key: Uint8Array.of(2), value: new Uint8Array(1) }], "lazy")
+      yield* Effect.exit(second)
+      assert.match(
+        (yield* Effect.flip(failure.failed)).message,
+        /check failed .*: a flush failed: IO error.*directory/i
+      )
     }))
 })
 

@@ -3,6 +3,7 @@ import type { Scope } from "effect"
 import { Effect, Fiber } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { noteBlockedThread } from "../../BlockedThreads.ts"
 import type { OpenError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
@@ -101,7 +102,8 @@ export const openDatabase = Effect.fnUntraced(function*(
 const slowOpenMs = 30_000
 
 /**
- * `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported.
+ * `close` of the binding waits for ever while an iterator or batch is alive. A batch is while a full disk holds it
+ * back; otherwise that would be our bug, and is reported.
  */
 const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect.Effect<void> =>
   Effect.promise(() => {
@@ -114,6 +116,8 @@ const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect
   }).pipe(
     Effect.flatMap((outcome) => {
       if (outcome === "closed") return Effect.void
+      // A write that RocksDB holds back for want of room keeps its thread.
+      if (outcome === "late") noteBlockedThread()
       // Everything was synced before, or its failure has been reported.
       return Effect.logError(
         outcome === "late" ? `closing ${path} took longer than ${timeoutMs} ms; left open` : outcome.message

@@ -156,17 +156,18 @@ const viewOf = (rows: RowView, promised: Promised): View => ({
 
 /** Looks after the directory within the scope, and measures what is in it. */
 const watchDirectory = (
-  path: string,
+  database: RocksDB,
   wal: WalSync,
   sessions: Sessions,
   promised: Promised,
   failure: FirstFailure
 ): Effect.Effect<void, never, Scope.Scope> => {
+  const { path } = database
   const files = liveFiles(path, sessions)
   const lock = new LockWatch(path)
   let checks = 0
   const check = Effect.suspend(() =>
-    promised("check", () => checkDirectory(wal, lock, files, sessions, ++checks % checksBetweenTables === 0))
+    promised("check", () => checkDirectory(wal, lock, files, database, ++checks % checksBetweenTables === 0))
   )
   return Effect.flatMap(CheckIntervalMs, (everyMs) =>
     Effect.andThen(
@@ -201,7 +202,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     yield* Effect.addFinalizer(() => synced)
   }
   const reclaimer = yield* Reclaimer.make(sessions, promised, failure)
-  if (!readOnly) yield* watchDirectory(path, wal, sessions, promised, failure)
+  if (!readOnly) yield* watchDirectory(database, wal, sessions, promised, failure)
 
   const reads = new OpenReads()
   const direct = reader(promised, (family) => sessions[family], reads)
