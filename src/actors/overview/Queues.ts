@@ -36,6 +36,8 @@ export interface QueueView {
   readonly atLeast: ReadonlyArray<"elements" | "failed" | "done">
   /** From when on the oldest element that waits may be taken, by the cluster's clock, in milliseconds since 1970. */
   readonly oldestMs: number | undefined
+  /** For how long that has been, in milliseconds. */
+  readonly oldestWaitMs: number | undefined
 }
 
 type Counts = { -readonly [Name in keyof QueueView]: QueueView[Name] }
@@ -63,7 +65,8 @@ const counts = (name: string): Counts => ({
   failed: 0,
   done: 0,
   atLeast: [],
-  oldestMs: undefined
+  oldestMs: undefined,
+  oldestWaitMs: undefined
 })
 
 /** What waits in a queue. */
@@ -95,13 +98,17 @@ const count = Effect.fnUntraced(function*(reader: Reader, queue: Counts, nowMs: 
     if (claimers.has(row.claim.claimer)) queue.claimed++
     else queue.abandoned++
   }, { budget })
+  if (queue.oldestMs !== undefined) queue.oldestWaitMs = Math.max(0, nowMs - queue.oldestMs)
   if (!complete || !allHanded) queue.atLeast = [...queue.atLeast, "elements"]
 })
 
-/** All queues that hold something, by name. Reads every element that waits or is claimed. */
+/**
+ * All queues that hold something, by name. Reads every element that waits or is claimed. `now` is the cluster's clock,
+ * by which elements have their places; it is asked once there is a queue.
+ */
 export const queues = Effect.fnUntraced(function*(
   reader: Reader,
-  nowMs: number,
+  now: Effect.Effect<number>,
   { budget, maxFinished = defaultFinished }: QueuesOptions = {}
 ): Effect.fn.Return<ReadonlyArray<QueueView>, ReadFailure> {
   const found = new Map<string, Counts>()
@@ -123,6 +130,8 @@ export const queues = Effect.fnUntraced(function*(
   })
   yield* finished(failedPrefix(reader.prefix), "failed")
   yield* finished(completedPrefix(reader.prefix), "done")
+  if (found.size === 0) return []
+  const nowMs = yield* now
   for (const queue of found.values()) yield* count(reader, queue, nowMs, budget)
   return [...found.values()].sort((a, b) => a.name < b.name ? -1 : 1)
 })

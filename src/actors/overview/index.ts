@@ -57,7 +57,8 @@ export type QueueFailure = ReadFailure | WriteFailure | OtherQueueLayout | LogTi
 
 /**
  * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a
- * time. How long something waits is judged by this process's clock where times are given from outside.
+ * time. How long something waits is judged by this process's clock where times are given from outside, and in queues by
+ * the cluster's, for which they write to a key.
  *
  * **When to use**
  *
@@ -130,12 +131,14 @@ export class Overview extends Context.Service<Overview, {
         const stored = yield* storage(options)
         const placing = { now: (yield* LogTime.make(reader.keys.clock)).now, places: new PlaceSequence() }
         const now = Clock.currentTimeMillis
+        // Asking for the cluster's time is a write. Who may only read, or reads what one node knows, does without.
+        const clusterNow = reader.read.consistency === "stale" ? now : Effect.catch(placing.now, () => now)
         return Overview.of({
           runners: Effect.suspend(() => runners(reader)),
           shards: (shardOptions) => shards(reader, shardOptions),
           entities: (entityOptions) => Effect.flatMap(now, (nowMs) => entities(reader, nowMs, entityOptions)),
           messages: (type, id) => Stream.unwrap(Effect.map(now, (nowMs) => messages(reader, nowMs, type, id))),
-          queues: (queueOptions) => Effect.flatMap(now, (nowMs) => queues(reader, nowMs, queueOptions)),
+          queues: (queueOptions) => queues(reader, clusterNow, queueOptions),
           deadLetters: (queue) => deadLetters(reader, queue),
           deadLetter: (queue, id) => deadLetter(reader, queue, id),
           retry: (queue, letter) => retryDeadLetter(reader, placing, queue, letter),

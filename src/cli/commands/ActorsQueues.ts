@@ -2,7 +2,16 @@
 import { Clock, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { Changed, DeadLetter as Letter, Overview, QueueView } from "../../actors/overview/index.ts"
-import { actorsFlags, ago, limitFlag, limitOf, printList, withChanges, withOverview } from "../input/ActorsFlags.ts"
+import {
+  actorsFlags,
+  ago,
+  limitFlag,
+  limitOf,
+  printList,
+  span,
+  withChanges,
+  withOverview
+} from "../input/ActorsFlags.ts"
 import { named } from "../input/Named.ts"
 import type { ActorsFlags } from "../input/ActorsFlags.ts"
 import { amended, failed, wrongUsage } from "../output/Failure.ts"
@@ -21,7 +30,6 @@ export const queues = Command.make(
       Effect.gen(function*() {
         const found = yield* overview.queues()
         if (flags.json) return yield* Output.jsonLines(found)
-        const nowMs = yield* Clock.currentTimeMillis
         const head = [
           "QUEUE",
           "WAITING",
@@ -44,7 +52,7 @@ export const queues = Command.make(
             String(queue.consumers),
             figure(queue, "failed", queue.failed),
             figure(queue, "done", queue.done),
-            ago(nowMs, queue.oldestMs)
+            span(queue.oldestWaitMs)
           ])
         ]))
       }))

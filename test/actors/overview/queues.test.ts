@@ -4,6 +4,7 @@ import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema, Stream } fro
 import { PersistedQueue } from "effect/persistence"
 import { DeadLetterNotFound, layerPersistedQueue, Overview } from "../../../src/actors/index.ts"
 import { eventually } from "../../Eventually.ts"
+import { ahead } from "../../WallClock.ts"
 import { withLostAnswers } from "../LostAnswers.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
@@ -71,6 +72,21 @@ it.live("counts what waits, is delayed, claimed, failed and done, queue by queue
     const { deadLetters, queues } = yield* overview.summary
     assert.deepStrictEqual(queues, [{ name, elements: { count: 1, atLeast: false }, deadLetters: 1 }])
     assert.deepStrictEqual(deadLetters, { count: 1, atLeast: false })
+  })))
+
+it.live("tells what is delayed, and since when the oldest waits, by the cluster's clock", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const queue = yield* queueOf(services)
+    yield* queue.offer({ n: 1, pad: "" }, { id: "now" })
+    yield* queue.offer({ n: 2, pad: "" }, { id: "later", delay: "1 hour" })
+    for (const hours of [-2, 2]) {
+      const [found] = yield* Effect.flatMap(overviewOf(services), (overview) => overview.queues()).pipe(
+        ahead(hours * 3_600_000)
+      )
+      assert.deepInclude(found, { waiting: 1, delayed: 1 })
+      assert.isAtMost(found?.oldestWaitMs ?? Infinity, 600_000)
+    }
   })))
 
 /** Elements that failed for good: a small one, and one that is too large for a copy. */
