@@ -4,7 +4,7 @@
  */
 import { Clock, Context, Effect, Option, Random, Stream } from "effect"
 import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
-import { Conflict, InvalidArgument, ResultsNotKept } from "../FlareDbError.ts"
+import { Conflict, InvalidArgument, ResultsNotKept, Unavailable } from "../FlareDbError.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
 import { contains, prefixRange, successor } from "../bytes/KeyRange.ts"
 import { defaultScanLimit, keyProblem, maxKeyBytes } from "../kv/model/Limits.ts"
@@ -300,13 +300,19 @@ export const make = (requests: RequestPort): KeyValue["Service"] => {
           turns.take(
             bytes,
             timeoutMs,
-            () => conflict(bytes, 0),
+            () => notItsTurn(bytes, timeoutMs),
             modifyKey({ get, transact }, bytes, change, options, nowMs + timeoutMs)
           )
       )
     }
   })
 }
+
+const notItsTurn = (key: Uint8Array, waitedMs: number): Unavailable =>
+  new Unavailable({
+    reason: `other changes of the key ${JSON.stringify(utf8Text(key))} by this process took ${waitedMs} ms, and this ` +
+      "one was not begun"
+  })
 
 const conflict = (key: Uint8Array, attempts: number): Conflict => new Conflict({ key: utf8Text(key), attempts })
 

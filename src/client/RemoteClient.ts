@@ -15,7 +15,7 @@ import * as ClusterAdmin from "./ClusterAdmin.ts"
 import type { Connect } from "./connection/Connection.ts"
 import { ConnectionPool } from "./connection/ConnectionPool.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
-import { formatEndpoint } from "./connection/Endpoint.ts"
+import { formatEndpoint, repeatedEndpoints } from "./connection/Endpoint.ts"
 import * as Elections from "./Election.ts"
 import { KnownCluster } from "./connection/KnownCluster.ts"
 import * as KeyValue from "./KeyValue.ts"
@@ -145,6 +145,9 @@ export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void
     if (host === "") problems.push({ field: `endpoints[${index}].host`, problem: "is empty" })
     const problem = portProblem(port)
     if (problem !== undefined) problems.push({ field: `endpoints[${index}].port`, problem })
+  }
+  for (const index of repeatedEndpoints(client.endpoints)) {
+    problems.push({ field: `endpoints[${index}]`, problem: "is named twice" })
   }
   const exposed = client.endpoints.find(({ host }) => !isLoopbackHost(host))
   if (client.token !== undefined && client.tls === undefined && exposed !== undefined) {

@@ -1,11 +1,11 @@
 /** What transactions, `modify` and `count` promise, on memory and on RocksDB. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
-import { Conflict, InvalidArgument, LeaseNotFound } from "../../src/FlareDbError.ts"
+import { Conflict, InvalidArgument, LeaseNotFound, Unavailable } from "../../src/FlareDbError.ts"
 import { maxTransactionOperations, maxValueBytes } from "../../src/kv/model/Limits.ts"
 import { stores } from "./Stores.ts"
 
@@ -178,6 +178,19 @@ for (const store of stores) {
 }
 
 describe("modify", () => {
+  it.effect("that has no turn in its time says that it was not begun", () =>
+    Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const first = yield* Effect.forkChild(kv.modify("a", () => Effect.never, { timeoutMs: 60_000 }))
+      yield* TestClock.adjust(10)
+      const second = yield* Effect.forkChild(Effect.flip(kv.modify("a", () => "2", { timeoutMs: 100 })))
+      yield* TestClock.adjust(100)
+      const error = yield* Fiber.join(second)
+      assert.instanceOf(error, Unavailable)
+      assert.match(error.message, /other changes of the key "a" by this process took 100 ms, and this one was not/)
+      yield* Fiber.interrupt(first)
+    }).pipe(Effect.provide(FlareDb.layerMemory)))
+
   it.effect("needs no time to pass when only one process writes", () =>
     Effect.gen(function*() {
       const kv = yield* KeyValue

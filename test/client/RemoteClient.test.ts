@@ -358,5 +358,8 @@ describe("arguments", () => {
       const nowhere = yield* Effect.flip(put.pipe(Effect.provide(clientOf(threeNodes(), { endpoints }))))
       assert.include(nowhere.message, "endpoints[0].port: NaN is not a port")
       assert.include(nowhere.message, "endpoints[1].host: is empty; endpoints[1].port: 70000 is not a port")
+      const twice = [{ host: "db-1", port: 7001 }, { host: "db-2", port: 7001 }, { host: "DB-1", port: 7001 }]
+      const repeated = yield* Effect.flip(put.pipe(Effect.provide(clientOf(threeNodes(), { endpoints: twice }))))
+      assert.include(repeated.message, "endpoints[2]: is named twice")
     }))
 })

@@ -58,14 +58,17 @@ export const parseEndpoint = (text: string): Effect.Effect<Endpoint, InvalidEndp
   return Effect.succeed({ host: bracketed ?? host, port: Number(port) })
 }
 
+/** The places of endpoints that an earlier one of the list names too. */
+export const repeatedEndpoints = (endpoints: ReadonlyArray<Endpoint>): ReadonlyArray<number> => {
+  const names = endpoints.map((endpoint) => formatEndpoint(endpoint).toLowerCase())
+  return names.flatMap((name, index) => names.indexOf(name) < index ? [index] : [])
+}
+
 /** Parses endpoints separated by commas; each may be named once. */
 export const parseEndpoints = (text: string): Effect.Effect<ReadonlyArray<Endpoint>, InvalidEndpoint> =>
   Effect.flatMap(Effect.forEach(text.split(","), parseEndpoint), (endpoints) => {
-    const seen = new Set<string>()
-    for (const endpoint of endpoints) {
-      const name = formatEndpoint(endpoint)
-      if (seen.has(name)) return Effect.fail(new InvalidEndpoint({ text: name, problem: "it is named twice" }))
-      seen.add(name)
-    }
-    return Effect.succeed(endpoints)
+    const repeated = endpoints[repeatedEndpoints(endpoints)[0] ?? -1]
+    return repeated === undefined
+      ? Effect.succeed(endpoints)
+      : Effect.fail(new InvalidEndpoint({ text: formatEndpoint(repeated), problem: "it is named twice" }))
   })
