@@ -1,6 +1,7 @@
 /** What a file that cannot be written says: never the name of the temporary one, of which the user knows nothing. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -36,6 +37,23 @@ it.effect("a file is written where one of the same process id was killed, as ids
       yield* writeOutputFile(file, Buffer.from("whole"), false)
       assert.strictEqual(readFileSync(file, "utf8"), "whole")
       assert.deepStrictEqual(readdirSync(folder), ["ca.crt"])
+    })
+  ))
+
+it.effect("what a killed process has left of a file, a key perhaps, goes when that file is written once more", () =>
+  inFolder((folder) =>
+    Effect.gen(function*() {
+      const file = join(folder, "node.key")
+      // No process has it: Linux counts to 4,194,304.
+      const gone = 99_999_999
+      const others = [`node.key.partial-${process.ppid}`, "node.key.partial-mine", `node.crt.partial-${gone}`]
+      for (const name of [...others, `node.key.partial-${gone}`]) writeFileSync(join(folder, name), "half")
+      yield* TestClock.setTime(Date.now())
+      yield* writeOutputFile(file, Buffer.from("1"), false)
+      assert.strictEqual(readdirSync(folder).length, 5, "it may be at work on another machine")
+      yield* TestClock.setTime(Date.now() + 61_000)
+      yield* writeOutputFile(file, Buffer.from("2"), true)
+      assert.deepStrictEqual(readdirSync(folder).sort(), ["node.key", ...others].sort())
     })
   ))
 

@@ -37,7 +37,7 @@ const readyMs = 60_000
 const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const files = yield* FileSystem.FileSystem
   // What was killed could not remove its own.
-  removeLeftovers(tmpdir(), folderPrefix, yield* Clock.currentTimeMillis, process.getuid?.())
+  removeLeftovers(tmpdir(), folderPrefix, yield* Clock.currentTimeMillis, { uid: process.getuid?.() })
   const dataDir = yield* Effect.mapError(
     files.makeTempDirectoryScoped({ prefix: `${folderPrefix}${process.pid}-` }),
     ({ message }) => failed(`no folder for the nodes' data can be created in ${tmpdir()} (TMPDIR): ${message}`)

@@ -2,12 +2,13 @@
  * A file that a command writes: under a name of its own until it is whole and on the disk. Whatever goes wrong before
  * leaves no file under the name that was asked for.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { closeSync, fchmodSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
-import { dirname } from "node:path"
+import { basename, dirname } from "node:path"
 import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
 import { openPipe, writePipe } from "../../PipeFile.ts"
-import { folderMissing, partialPath, syncFolder } from "../../storage/Folder.ts"
+import { removeLeftovers } from "../../storage/backup/Leftovers.ts"
+import { folderMissing, partialPath, partialPrefix, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
 import { unwrittenText } from "../../ErrorText.ts"
@@ -63,6 +64,9 @@ const write = (path: string, bytes: Uint8Array, mode: number): void => {
 
 const ownerOnly = 0o600
 
+/** What of an earlier process did not change for so many milliseconds is left: it is written at once. */
+const restMs = 60_000
+
 /**
  * Writes a file, for its owner alone unless a mode is given. A device or a pipe of that name is written into, and keeps
  * its own mode: others use it too. `advice` says what to do when the name is taken.
@@ -93,22 +97,25 @@ const writeNamed = (
   mode: number,
   advice?: string
 ): Effect.Effect<void, Failure> =>
-  Effect.try({
-    try: () => {
-      const temporary = partialPath(path)
-      try {
-        write(temporary, bytes, mode)
-        if (force) {
-          renameSync(temporary, path)
-        } else {
-          linkSync(temporary, path)
-          rmSync(temporary)
+  Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+    Effect.try({
+      try: () => {
+        const temporary = partialPath(path)
+        // One that was killed may have left a key there.
+        removeLeftovers(dirname(path), partialPrefix(basename(path)), nowMs, { restMs, uid: process.getuid?.() })
+        try {
+          write(temporary, bytes, mode)
+          if (force) {
+            renameSync(temporary, path)
+          } else {
+            linkSync(temporary, path)
+            rmSync(temporary)
+          }
+        } catch (error) {
+          rmSync(temporary, { force: true })
+          throw error
         }
-      } catch (error) {
-        rmSync(temporary, { force: true })
-        throw error
-      }
-      syncFolder(dirname(path))
-    },
-    catch: (error) => isExisting(error) ? exists(path, advice) : notWritten(path, error)
-  })
+        syncFolder(dirname(path))
+      },
+      catch: (error) => isExisting(error) ? exists(path, advice) : notWritten(path, error)
+    }))

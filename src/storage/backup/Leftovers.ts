@@ -14,25 +14,36 @@ const changedMs = (path: string): number => {
   return Math.max(...["", ...names].map((name) => statSync(join(path, name), { throwIfNoEntry: false })?.mtimeMs ?? 0))
 }
 
+export interface LeftoverOptions {
+  /** Whose leftovers are removed, in a folder that others may write to. */
+  readonly uid?: number | undefined
+  /** Milliseconds without a change after which it counts as left. Default: as long as a lock lasts. */
+  readonly restMs?: number | undefined
+}
+
 /** Whether it ends like a name with a process id, of a process that is not there, and has rested. */
-const isLeft = (path: string, end: string, nowMs: number): boolean => {
+const isLeft = (path: string, end: string, nowMs: number, restMs: number): boolean => {
   const [, pid] = /^(\d+)(?:-.*)?$/.exec(end) ?? []
-  return pid !== undefined && !isRunning(Number(pid)) && nowMs - changedMs(path) >= staleMs
+  return pid !== undefined && !isRunning(Number(pid)) && nowMs - changedMs(path) >= restMs
 }
 
 /**
  * Removes what lies in a folder as `PREFIX` with a process id behind it, and perhaps `-` and more. A process of another
- * machine or container is not seen from here, so only what did not change for as long as a lock lasts counts as left.
- * What this user may not list or remove stays, and does not hinder anything. In a folder that others may write to,
- * `uid` says whose leftovers are removed.
+ * machine or container is not seen from here, so only what did not change for a while counts as left. What this user
+ * may not list or remove stays, and does not hinder anything.
  */
-export const removeLeftovers = (folder: string, prefix: string, nowMs: number, uid?: number): void => {
+export const removeLeftovers = (
+  folder: string,
+  prefix: string,
+  nowMs: number,
+  { restMs = staleMs, uid }: LeftoverOptions = {}
+): void => {
   try {
     for (const name of readdirSync(folder)) {
       if (!name.startsWith(prefix)) continue
       const path = join(folder, name)
       if (uid !== undefined && lstatSync(path, { throwIfNoEntry: false })?.uid !== uid) continue
-      if (isLeft(path, name.slice(prefix.length), nowMs)) {
+      if (isLeft(path, name.slice(prefix.length), nowMs, restMs)) {
         rmSync(path, { recursive: true, force: true })
       }
     }
