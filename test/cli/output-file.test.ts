@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { writeOutputFile } from "../../src/cli/output/OutputFile.ts"
+import { checkOutputFile, writeOutputFile } from "../../src/cli/output/OutputFile.ts"
 import { readBackup } from "../../src/storage/backup/BackupReader.ts"
 
 const inFolder = <A, E>(use: (folder: string) => Effect.Effect<A, E>) =>
@@ -25,6 +25,11 @@ it.effect("a folder that is missing, or in the place of the file, is named", () 
         `${missing}/file cannot be written: the folder ${missing} does not exist; make it first`
       )
       assert.include(yield* refused(folder), `${folder} cannot be written: it is a folder; name a file in it`)
+      // Before a command gathers what it would write there, for seconds perhaps.
+      const checked = (path: string) => Effect.map(Effect.flip(checkOutputFile(path, true)), String)
+      assert.strictEqual(yield* checked(join(missing, "file")), yield* refused(join(missing, "file")))
+      assert.strictEqual(yield* checked(folder), yield* refused(folder))
+      yield* checkOutputFile(join(folder, "file"), false)
       assert.deepStrictEqual(readdirSync(folder), [])
     })
   ))

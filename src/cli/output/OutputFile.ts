@@ -3,7 +3,18 @@
  * leaves no file under the name that was asked for.
  */
 import { Clock, Effect } from "effect"
-import { closeSync, fchmodSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync
+} from "node:fs"
 import { basename, dirname } from "node:path"
 import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
 import { openPipe, writePipe } from "../../PipeFile.ts"
@@ -28,19 +39,31 @@ const exists = (path: string, advice = "give another name, or --force to replace
 const notWritten = (path: string, error: unknown): Failure =>
   failed(`${path} cannot be written: ${reasonOf(path, error)}`)
 
+const isFolder = "it is a folder; name a file in it"
+
 /** The system's error names a temporary file, of which the user knows nothing. */
 const reasonOf = (path: string, error: unknown): string => {
   if (isMissing(error)) return folderMissing(path)
-  if (errorCode(error) === "EISDIR") return "it is a folder; name a file in it"
+  if (errorCode(error) === "EISDIR") return isFolder
   return unwrittenText(error)
 }
 
-/** Refuses a name that is taken, before anything is done for it. */
+/** Why a file cannot be written, as far as can be seen before. */
+const problemOf = (path: string, force: boolean): Failure | undefined => {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats?.isDirectory() === true) return failed(`${path} cannot be written: ${isFolder}`)
+  if (stats?.isFile() === true && !force) return exists(path)
+  return stats === undefined && !existsSync(dirname(path))
+    ? failed(`${path} cannot be written: ${folderMissing(path)}`)
+    : undefined
+}
+
+/** Refuses a name that is taken, or that no file can have, before anything is done for it. */
 export const checkOutputFile = (path: string, force: boolean): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
     if (path === "") return Effect.fail(wrongUsage("--output is empty; give a file, or - for standard output"))
-    return Effect.try({ try: () => kindOf(path), catch: (error) => notWritten(path, error) }).pipe(
-      Effect.flatMap((kind) => !force && kind === "file" ? Effect.fail(exists(path)) : Effect.void)
+    return Effect.try({ try: () => problemOf(path, force), catch: (error) => notWritten(path, error) }).pipe(
+      Effect.flatMap((problem) => problem === undefined ? Effect.void : Effect.fail(problem))
     )
   })
 
