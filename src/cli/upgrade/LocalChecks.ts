@@ -25,7 +25,8 @@ import { formatBytes } from "../output/Progress.ts"
 import type { Check } from "../checks/Check.ts"
 import { ok, problem } from "../checks/Check.ts"
 
-/** Free room without which a restart is not advised, however little the node has. */
+/** Into a file of its own: the one that was named may be all that is left of another cluster, or of yesterday. */
+const advice = "take one now: flaredb backup FILE"
 
 /** Entries that are read at once. */
 const entryPage = 512
@@ -44,7 +45,6 @@ export const checkBackup = (
   readBackup(file, { check: checkOfBackup }).pipe(
     Effect.map(({ header, totals }) => {
       const ageMs = Math.max(0, nowMs - header.createdMs)
-      const advice = `take one now: flaredb backup ${file} --force`
       if (identities.size > 0 && !identities.has(header.identity)) {
         return problem("backup", `${file} is of another cluster, ${header.clusterId} ${header.identity}`, advice)
       }
@@ -57,7 +57,7 @@ export const checkBackup = (
         ? problem("backup", `${file} is ${age}, and more than ${formatDuration(withinMs)}`, advice)
         : ok("backup", `${file} is whole and ${age}: revision ${header.revision}, ${totals.rows} rows`)
     }),
-    Effect.catch((error) => Effect.succeed(problem("backup", error.message, "take one now: flaredb backup FILE")))
+    Effect.catch((error) => Effect.succeed(problem("backup", error.message, advice)))
   )
 
 /** What this release cannot read of an entry, if anything. Other machines than the store are their program's own. */

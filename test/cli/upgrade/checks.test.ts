@@ -129,7 +129,9 @@ describe("this machine", () => {
         /old, and more/
       )
       assert.match((yield* checkBackup(kept, new Set([identity]), age(0))).measured, /which is yet to come/)
-      assert.match((yield* checkBackup(kept, new Set(["another"]), age(0))).measured, /is of another cluster/)
+      const other = yield* checkBackup(kept, new Set(["another"]), age(0))
+      assert.match(other.measured, /is of another cluster/)
+      assert.strictEqual(other.advice, "take one now: flaredb backup FILE")
       const cut = join(yield* temporaryFolder, "cut")
       writeFileSync(cut, "FLAREDBB")
       assert.match((yield* checkBackup(cut, new Set(), age(0))).measured, /cannot be used as a backup/)
