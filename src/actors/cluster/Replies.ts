@@ -20,7 +20,7 @@ import { checkSize } from "./MessageSizes.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
-import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
+import { carryOut, openTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
 import type { Unsaved, UnsavedRequests } from "./UnsavedRequests.ts"
 
@@ -85,7 +85,7 @@ export class Replies {
     reply: Reply.WithExitEncoded
   ): Effect.fn.Return<void, ExitFailure> {
     const { requestId: id } = reply
-    if ((yield* OpenTransaction) !== undefined) yield* this.unsaved.save(id)
+    if ((yield* openTransaction) !== undefined) yield* this.unsaved.save(id)
     const unsaved = yield* this.unsaved.ends(id)
     if (unsaved !== undefined) {
       return yield* Effect.onError(this.saveWithRequest(unsaved, reply), () => Effect.sync(() => this.unsaved.kept(id)))

@@ -22,7 +22,7 @@ import { repeatable } from "./Failures.ts"
 import type { ShardCount } from "./ShardCount.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
-import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
+import { carryOut, openTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
 import type { UnsavedRequests } from "./UnsavedRequests.ts"
 import { mayBeHeld } from "./UnsavedRequests.ts"
@@ -79,7 +79,7 @@ export class Requests {
   /** Saves a request, unless its primary key has one. Within a transaction those of one key come one after another. */
   save(request: NewRequest) {
     const { primaryKey } = request
-    return Effect.flatMap(OpenTransaction, (open) =>
+    return Effect.flatMap(openTransaction, (open) =>
       open === undefined || primaryKey === null
         ? this.saveOne(request)
         : open.savingOne(primaryKey, this.saveOne(request)))
@@ -89,7 +89,7 @@ export class Requests {
     const { envelope: { address, requestId: id }, primaryKey } = request
     const { entityId: entity, entityType: type } = address
     const shard = shardOf(address)
-    const open = yield* OpenTransaction
+    const open = yield* openTransaction
     const messageKey = this.keys.request(id)
     const keyed = primaryKey === null ? undefined : this.keys.keyed(type, entity, primaryKey)
     const entityKey = keyed ?? this.keys.ofRequest(type, entity, id, undefined)

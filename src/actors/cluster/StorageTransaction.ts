@@ -69,6 +69,8 @@ type Proof = Effect.Effect<boolean, ReadFailure | UnknownRow | Contended>
 
 /** Operations that wait for their transaction. */
 export class TransactionBuffer {
+  /** Whether it takes operations: until its effect has ended, which fibers of the effect may outlive. */
+  isOpen = true
   readonly conditions: Array<Compare> = []
   readonly operations: Array<Op<unknown>> = []
   readonly onConflict: Array<OnConflict> = []
@@ -114,11 +116,27 @@ export class TransactionBuffer {
   }
 }
 
-/** The transaction that is open. */
-export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
-  "flaredb/actors/OpenTransaction",
-  { defaultValue: () => undefined }
+/** The transaction that a fiber, or the one that forked it, was in. */
+const Transaction = Context.Reference<TransactionBuffer | undefined>("flaredb/actors/OpenTransaction", {
+  defaultValue: () => undefined
+})
+
+/** The transaction that is open. A fiber that outlives its handler has none: nothing would commit what it adds. */
+export const openTransaction: Effect.Effect<TransactionBuffer | undefined> = Effect.map(
+  Transaction,
+  (buffer) => buffer?.isOpen === true ? buffer : undefined
 )
+
+export interface CarryOutOptions {
+  /** The conditions are known to hold as far as this process can tell: the commit alone looks at them. */
+  readonly isExpected?: boolean
+  /** Told the revision, when it is carried out at once. */
+  readonly onStored?: (revision: number) => void
+  readonly onConflict?: ReadonlyArray<OnConflict>
+  readonly proof?: Proof
+  /** Given when its conditions most often hold: then it shares transactions of the store with others. */
+  readonly sharing?: Sharing
+}
 
 /**
  * Carries out a transaction, and says whether its conditions held. Its answer may be lost: when they did not hold, the
@@ -126,20 +144,13 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
  * at the commit, and its operations wait until then.
  */
 export const carryOut = (
-  { kv, steps }: Store,
+  store: Store,
   txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
-  { isExpected = false, onConflict = [], onStored, proof, sharing }: {
-    /** The conditions are known to hold as far as this process can tell: the commit alone looks at them. */
-    readonly isExpected?: boolean
-    /** Told the revision, when it is carried out at once. */
-    readonly onStored?: (revision: number) => void
-    readonly onConflict?: ReadonlyArray<OnConflict>
-    readonly proof?: Proof
-    /** Given when its conditions most often hold: then it shares transactions of the store with others. */
-    readonly sharing?: Sharing
-  } = {}
+  options: CarryOutOptions = {}
 ): Effect.Effect<boolean, WriteFailure> =>
-  Effect.flatMap(OpenTransaction, (open) => {
+  Effect.flatMap(openTransaction, (open) => {
+    const { kv, steps } = store
+    const { isExpected = false, onConflict = [], onStored, proof, sharing } = options
     if (open === undefined) {
       const write = sharing === undefined ? kv.transact(txn) : steps.take(stepOf(txn.if, txn.do, sharing))
       return Effect.map(repeatable(write), ({ revision, succeeded }) => {
@@ -148,13 +159,15 @@ export const carryOut = (
       })
     }
     const looked = isExpected ? Effect.succeed(true) : Effect.map(kv.transact({ if: txn.if }), (txn) => txn.succeeded)
-    return Effect.map(looked, (holds) => {
-      if (!holds) return false
+    return Effect.flatMap(looked, (holds) => {
+      if (!holds) return Effect.succeed(false)
+      // The handler may have ended meanwhile, without this fiber.
+      if (!open.isOpen) return carryOut(store, txn, options)
       open.conditions.push(...txn.if)
       open.operations.push(...txn.do)
       open.onConflict.push(...onConflict)
       if (proof !== undefined) open.proofs.push(proof)
-      return true
+      return Effect.succeed(true)
     })
   })
 
@@ -165,7 +178,7 @@ export const carryOut = (
 export const addToTransaction = (
   txn: { readonly if?: ReadonlyArray<Compare> | undefined; readonly do: Ops }
 ): Effect.Effect<void, NoTransaction> =>
-  Effect.flatMap(OpenTransaction, (open) => {
+  Effect.flatMap(openTransaction, (open) => {
     if (open === undefined) return Effect.fail(new NoTransaction())
     open.conditions.push(...txn.if ?? [])
     open.operations.push(...txn.do)
@@ -174,11 +187,12 @@ export const addToTransaction = (
 
 /** Runs an effect as one transaction; an inner one is part of the outer one. A commit that fails is a defect. */
 export const inTransaction = (store: Store) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(OpenTransaction, (outer) => {
+  Effect.flatMap(openTransaction, (outer) => {
     if (outer !== undefined) return outer.attempt(effect)
     const buffer = new TransactionBuffer()
     let revision: number | undefined
-    return Effect.provideService(effect, OpenTransaction, buffer).pipe(
+    return Effect.provideService(effect, Transaction, buffer).pipe(
+      Effect.ensuring(Effect.sync(() => buffer.isOpen = false)),
       Effect.tap(() =>
         commit(store, buffer).pipe(
           Effect.tapErrorTag("InvalidArgument", (refusal) =>

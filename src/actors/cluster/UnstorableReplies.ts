@@ -14,7 +14,7 @@ import type { ClusterError, MessageStorage } from "effect/cluster"
 import { ClusterSchema, Reply } from "effect/cluster"
 import { MessageTooLarge } from "./MessageSizes.ts"
 import type { TransactionBuffer } from "./StorageTransaction.ts"
-import { OpenTransaction, TransactionRefused } from "./StorageTransaction.ts"
+import { openTransaction, TransactionRefused } from "./StorageTransaction.ts"
 
 type Service = MessageStorage.MessageStorage["Service"]
 type AnyReply = Parameters<Service["saveReply"]>[0]
@@ -85,7 +85,7 @@ class Answers {
   }
 
   private saveOne(reply: AnyReply, requestId: string): Saving {
-    return Effect.flatMap(OpenTransaction, (open) => {
+    return Effect.flatMap(openTransaction, (open) => {
       open?.onRefused.push(({ field, problem }) =>
         Effect.ignore(this.answer(reply, new TransactionRefused({ requestId, field, problem })))
       )

@@ -42,9 +42,14 @@ export interface OpenStore {
 interface OpenTransaction {
   readonly stores: Map<string, OpenStore>
   readonly scope: Scope.Scope
+  /** Until its effect has ended, which fibers of the effect may outlive. */
+  isOpen: boolean
 }
 
-/** The transactions that this fiber runs in, one of each storage: what is written to another one is no part of it. */
+/**
+ * The transactions that this fiber, or the one that forked it, was in, one of each storage: what is written to another
+ * one is no part of it.
+ */
 const OpenLogs = Context.Reference<ReadonlyMap<object, OpenTransaction>>("flaredb/actors/OpenLogs", {
   defaultValue: () => new Map()
 })
@@ -76,7 +81,7 @@ export class LogTransactions {
   readonly run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(OpenLogs, (others) => {
       const outer = others.get(this)
-      return outer === undefined ? this.outermost(effect, others) : inner(outer, effect)
+      return outer?.isOpen === true ? inner(outer, effect) : this.outermost(effect, others)
     })
 
   /** The store in the open transaction; nothing outside of one. */
@@ -84,7 +89,7 @@ export class LogTransactions {
     { self: this },
     function*(this: LogTransactions, keys: StoreKeys): Effect.fn.Return<OpenStore | undefined, ReadFailure> {
       const open = (yield* OpenLogs).get(this)
-      if (open === undefined) return undefined
+      if (open?.isOpen !== true) return undefined
       const { scope, stores } = open
       const there = stores.get(keys.base)
       if (there !== undefined) return there
@@ -93,7 +98,8 @@ export class LogTransactions {
       const rows = new AppendedRows(this.kv, keys.appended, (row) => sequenceOfKey(row.keyText))
       const store: OpenStore = { keys, rows, behind: yield* rows.tail, pending: [] }
       stores.set(keys.base, store)
-      return store
+      // It may have ended meanwhile, without this fiber.
+      return open.isOpen ? store : undefined
     }
   )
 
@@ -110,8 +116,11 @@ export class LogTransactions {
   ): Effect.Effect<A, E, R> {
     const once = Effect.scopedWith((scope) => {
       const stores = new Map<string, OpenStore>()
+      const open: OpenTransaction = { stores, scope, isOpen: true }
       return Effect.flatMap(
-        Effect.provideService(effect, OpenLogs, new Map([...others, [this, { stores, scope }]])),
+        Effect.provideService(effect, OpenLogs, new Map([...others, [this, open]])).pipe(
+          Effect.ensuring(Effect.sync(() => open.isOpen = false))
+        ),
         (result) => Effect.map(Effect.orDie(this.commit([...stores.values()])), (stored) => ({ stored, result }))
       )
     })

@@ -15,13 +15,14 @@
 import { Effect, Layer, Stream } from "effect"
 import type { Scope } from "effect"
 import { EventJournal, EventLogServerUnencrypted } from "effect/eventlog"
-import type { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue, ReadFailure } from "../../client/KeyValue.ts"
 import { LatestReads } from "../LatestReads.ts"
 import { Watch } from "../../client/Watch.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
 import { firstSequence } from "./AppendedRows.ts"
 import { concerns, EntryHistory, remoteEntryOf } from "./EntryHistory.ts"
 import type { EventLogStorageOptions } from "./EncryptedStorage.ts"
+import type { DuplicateEntry, InvalidId, RowTooLarge } from "./Failures.ts"
 import { duplicate, idProblem, sizeProblem } from "./Failures.ts"
 import { follow } from "./Follow.ts"
 import type { StoreKeys } from "./Layout.ts"
@@ -52,14 +53,18 @@ const make = Effect.fnUntraced(function*(
 
   const history = new EntryHistory(kv, maxReadBytes)
 
-  const write = Effect.fnUntraced(function*(store: StoreKeys, entries: ReadonlyArray<Entry>) {
+  const write = Effect.fnUntraced(function*(
+    store: StoreKeys,
+    entries: ReadonlyArray<Entry>
+  ): Effect.fn.Return<ReadonlyArray<RemoteEntry>, ReadFailure | InvalidId | RowTooLarge | DuplicateEntry> {
     for (const entry of entries) {
       const problem = idProblem(`the id of an event ${entry.event}`, entry.id) ??
         sizeProblem(`an event ${entry.event}`, entryBytes(entry))
       if (problem !== undefined) return yield* problem
     }
     const open = yield* transactions.store(store)
-    if (open === undefined) return []
+    // The transaction that it was a part of has ended: it is one of its own.
+    if (open === undefined) return yield* transactions.run(write(store, entries))
     const ids = new Set(open.pending.map(({ entry }) => entry.idString))
     const written: Array<RemoteEntry> = []
     for (const entry of entries) {

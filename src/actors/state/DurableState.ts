@@ -20,7 +20,7 @@ import type { Rpc } from "effect/rpc"
 import { Compare, Op } from "../../client/Txn.ts"
 import { ShardLockLost } from "../cluster/Failures.ts"
 import type { TransactionBuffer, TransactionRow } from "../cluster/StorageTransaction.ts"
-import { NoTransaction, OpenTransaction } from "../cluster/StorageTransaction.ts"
+import { NoTransaction, openTransaction } from "../cluster/StorageTransaction.ts"
 import { DurableStateError, StateTooLarge, StateUndecodable } from "./DurableStateError.ts"
 import { EntityStates } from "./EntityStates.ts"
 import type { Turn } from "./Turn.ts"
@@ -101,10 +101,7 @@ class State<A> implements DurableState<A> {
   }
 
   get get(): Effect.Effect<A, DurableStateError> {
-    return Effect.flatMap(OpenTransaction, (open) =>
-      open === undefined
-        ? Effect.flatMap(this.load, ({ json }) => this.decoded(json))
-        : this.using(open, ({ json }) => this.decoded(json)))
+    return this.using(({ json }) => this.decoded(json), Effect.flatMap(this.load, ({ json }) => this.decoded(json)))
   }
 
   set(value: A): Effect.Effect<void, DurableStateError> {
@@ -137,28 +134,29 @@ class State<A> implements DurableState<A> {
   private changing<B>(
     change: (pending: Pending) => Effect.Effect<readonly [B, Omit<Pending, "conditions">], DurableStateError>
   ): Effect.Effect<B, DurableStateError> {
-    return Effect.flatMap(OpenTransaction, (open) =>
-      open === undefined
-        ? Effect.fail(this.failure(new NoTransaction()))
-        : this.using(open, (pending) =>
-          Effect.map(change(pending), ([answer, changed]) => {
-            open.rows.set(this.key, { conditions: pending.conditions, ...changed })
-            return answer
-          })))
+    const none = Effect.fail(this.failure(new NoTransaction()))
+    return this.using((pending, open) =>
+      Effect.flatMap(change(pending), ([answer, changed]) => {
+        if (!open.isOpen) return none
+        open.rows.set(this.key, { conditions: pending.conditions, ...changed })
+        return Effect.succeed(answer)
+      }), none)
   }
 
   /**
-   * Uses the state as the transaction has it. No other transaction of the entity uses it until this one ends, and no
-   * other fiber of this one until `use` has.
+   * Uses the state as the open transaction has it. No other transaction of the entity uses it until this one ends, and
+   * no other fiber of this one until `use` has. `outside` takes its place when no transaction is open.
    */
   private using<B>(
-    open: TransactionBuffer,
-    use: (pending: Pending) => Effect.Effect<B, DurableStateError>
+    use: (pending: Pending, open: TransactionBuffer) => Effect.Effect<B, DurableStateError>,
+    outside: Effect.Effect<B, DurableStateError>
   ): Effect.Effect<B, DurableStateError> {
-    return Effect.andThen(
-      this.parts.turn.enter(open),
-      this.inOrder.withPermit(Effect.flatMap(Effect.suspend(() => this.pending(open)), use))
-    )
+    return Effect.flatMap(openTransaction, (open) => {
+      if (open === undefined) return outside
+      const pending = Effect.suspend(() => this.pending(open))
+      const inside = this.inOrder.withPermit(Effect.flatMap(pending, (pending) => use(pending, open)))
+      return Effect.andThen(this.parts.turn.enter(open), Effect.suspend(() => open.isOpen ? inside : outside))
+    })
   }
 
   private pending(open: TransactionBuffer): Effect.Effect<Pending, DurableStateError> {
@@ -175,12 +173,14 @@ class State<A> implements DurableState<A> {
 
   /** The state as it is stored, which has to hold until the transaction is committed. */
   private unchanged(open: TransactionBuffer, known: Known, fence: ReadonlyArray<Compare>): Pending {
-    this.known = known
     const condition = known.revision === 0
       ? Compare.missing(this.key)
       : Compare.modRevision(this.key).equals(known.revision)
     const row: Pending = { conditions: [condition, ...fence], operation: undefined, json: known.json }
-    open.rows.set(this.key, row)
+    if (open.isOpen) {
+      this.known = known
+      open.rows.set(this.key, row)
+    }
     return row
   }
 

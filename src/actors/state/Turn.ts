@@ -10,7 +10,10 @@ export class Turn {
   /** Transactions whose turn it is or that wait for it; open once it is theirs. */
   private readonly entered = new WeakMap<TransactionBuffer, Latch.Latch>()
 
-  /** Waits for the transaction's turn, which is over when the transaction has ended. Again at once for the same one. */
+  /**
+   * Waits for the transaction's turn, which is over when the transaction has ended. Again at once for the same one. One
+   * that is not open any more gets none.
+   */
   enter(open: TransactionBuffer): Effect.Effect<void> {
     return Effect.suspend(() => {
       const other = this.entered.get(open)
@@ -25,7 +28,12 @@ export class Turn {
       this.entered.set(open, latch)
       return Effect.uninterruptibleMask((restore) =>
         restore(this.semaphore.take(1)).pipe(
-          Effect.andThen(Effect.sync(() => open.onEnd.push(() => this.semaphore.release(1)))),
+          Effect.andThen(Effect.suspend(() => {
+            const over = this.semaphore.release(1)
+            if (!open.isOpen) return Effect.asVoid(over)
+            open.onEnd.push(() => over)
+            return Effect.void
+          })),
           Effect.onError(() => Effect.sync(() => this.entered.delete(open))),
           Effect.ensuring(latch.open),
           Effect.asVoid
