@@ -3,7 +3,7 @@
  * consumers that run: each change is one transaction on the condition that the element is still the dead letter that
  * was seen.
  */
-import { Data, Effect, Stream } from "effect"
+import { Data, Effect, Option, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Ops } from "../../client/Txn.ts"
 import { Compare, Op } from "../../client/Txn.ts"
@@ -111,13 +111,15 @@ export const deadLetter = Effect.fnUntraced(function*(reader: Reader, queue: str
 })
 
 /**
- * Changes a dead letter, and says whether it was still there. After an answer that was lost, a second attempt that
- * finds it changed may have been the first one: `true`, because the letter is not as it was either way.
+ * Changes a dead letter, and says whether it was still there. After an answer that was lost, a second attempt may find
+ * it changed by the first one, or by somebody else: then `proof` tells. Without one it stays unknown, as the client
+ * said.
  */
 const change = Effect.fnUntraced(function*(
   reader: Reader,
   { at }: DeadLetter,
-  operations: Ops
+  operations: Ops,
+  proof: Effect.Effect<boolean, ReadFailure>
 ): Effect.fn.Return<boolean, ReadFailure | WriteFailure | OtherQueueLayout> {
   yield* reader.queueLayout.before(Effect.void)
   const txn = reader.kv.transact({
@@ -127,9 +129,14 @@ const change = Effect.fnUntraced(function*(
     ],
     do: [Op.delete(at.mark), ...operations]
   })
+  let lost: WriteFailure | undefined
   for (let attempt = 0;; attempt++) {
     const sent = yield* Effect.result(txn)
-    if (sent._tag === "Success") return sent.success.succeeded || attempt > 0
+    if (sent._tag === "Success") {
+      if (sent.success.succeeded || lost === undefined) return sent.success.succeeded
+      return (yield* proof) || (yield* lost)
+    }
+    lost = sent.failure
     const outcome = outcomeOf(sent.failure)
     if (outcome === "done") return true
     if (outcome !== "unknown" || attempt >= repeats) return yield* sent.failure
@@ -147,7 +154,7 @@ export interface Placing {
 
 /**
  * Puts a dead letter back into its queue, where it may be taken at once, with no attempts counted. Its id stays taken
- * all the time. `false` when another one has changed it meanwhile.
+ * all the time. `false` when another one has changed it meanwhile: of several that retry it at once, one gets `true`.
  */
 export const retryDeadLetter = Effect.fnUntraced(function*(
   reader: Reader,
@@ -158,10 +165,11 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
   const keys = new QueueKeys(reader.prefix, queue)
   const nowMs = yield* now
   const row = { id: letter.id, attempts: 0, delayed: false, claim: undefined, copy: copyOf(letter.element) }
+  const place = keys.row(places.next(nowMs))
   return yield* change(reader, letter, [
     Op.put(letter.at.element, encodePending(encoder.encode(letter.element))),
-    Op.put(keys.row(places.next(nowMs)), encodeQueueRow(row))
-  ])
+    Op.put(place, encodeQueueRow(row))
+  ], Effect.map(reader.get(place), Option.isSome))
 })
 
 /**
@@ -172,7 +180,16 @@ export const dropDeadLetter = (
   reader: Reader,
   letter: DeadLetter
 ): Effect.Effect<boolean, ReadFailure | WriteFailure | OtherQueueLayout> =>
-  change(reader, letter, [Op.delete(letter.at.element)])
+  // An element that is offered later under its id is created then.
+  change(
+    reader,
+    letter,
+    [Op.delete(letter.at.element)],
+    Effect.map(
+      reader.get(letter.at.element),
+      Option.match({ onNone: () => true, onSome: ({ createRevision }) => createRevision > letter.at.elementRevision })
+    )
+  )
 
 /** What became of the dead letters of a queue. */
 export interface Changed {

@@ -1,9 +1,12 @@
 /** Dead letters that several operators retry and drop at once, beside cleanup, and by clocks that are wrong. */
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { PersistedQueue } from "effect/persistence"
+import type { DeadLetter } from "../../../src/actors/index.ts"
 import { layerPersistedQueue, layerPersistedQueueStore, Overview } from "../../../src/actors/index.ts"
 import { eventually } from "../../Eventually.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Indeterminate } from "../../../src/FlareDbError.ts"
 import { ahead } from "../../WallClock.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
@@ -78,3 +81,61 @@ it.live("dead letters that two operators retry and drop beside a cleanup are ret
     assert.strictEqual(after?.waiting, count - retried)
     assert.isAtMost(retried + dropped.changed, count)
   })))
+
+/** Writes of an operator whose first answer is lost, before or after something else happens. */
+const losingOne = (services: Services, took: boolean, meanwhile: () => Effect.Effect<unknown, unknown>): Services =>
+  Layer.provideMerge(
+    Layer.effect(
+      KeyValue,
+      Effect.map(KeyValue, (kv) => {
+        let lost = false
+        return KeyValue.of({
+          ...kv,
+          transact: (txn, options) =>
+            Effect.suspend(() => {
+              if (lost) return kv.transact(txn, options)
+              lost = true
+              return Effect.andThen(
+                Effect.andThen(took ? kv.transact(txn, options) : Effect.void, Effect.orDie(meanwhile())),
+                Effect.fail(new Indeterminate({ reason: "the answer was lost" }))
+              )
+            })
+        })
+      })
+    ),
+    services
+  )
+
+describe("of two operators, one of whom loses an answer,", () => {
+  type Change = (overview: Overview["Service"], letter: DeadLetter) => Effect.Effect<boolean, unknown>
+  const retry: Change = (overview, letter) => overview.retry(name, letter)
+  const drop: Change = (overview, letter) => overview.drop(letter)
+  const table: ReadonlyArray<
+    readonly [what: string, took: boolean, one: Change, other: Change | undefined, told: unknown]
+  > = [
+    ["the one who did not retry a letter is not told so", false, retry, retry, "Indeterminate"],
+    ["nor when the other one dropped it", false, retry, drop, "Indeterminate"],
+    ["nor is who did not drop a letter that was retried", false, drop, retry, "Indeterminate"],
+    ["the one who retried it is told so", true, retry, retry, true],
+    ["and who dropped it", true, drop, drop, true],
+    ["and who is alone", false, retry, undefined, true]
+  ]
+  for (const [what, took, one, other, told] of table) {
+    it.live(what, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const services = yield* memory
+        yield* fail(yield* queueOf(services), 1)
+        const second = yield* operator(services)
+        yield* eventually("it has failed", Effect.map(letters(second), ({ length }) => length === 1))
+        const [letter] = yield* letters(second)
+        const answers: Array<boolean> = []
+        const first = yield* operator(losingOne(services, took, () =>
+          other === undefined
+            ? Effect.void
+            : Effect.map(other(second, letter!), (answer) => answers.push(answer))))
+        const answer = yield* Effect.result(one(first, letter!))
+        assert.strictEqual(answer._tag === "Success" ? answer.success : (answer.failure as Indeterminate)._tag, told)
+        assert.deepStrictEqual(answers, other === undefined ? [] : [!took])
+      })))
+  }
+})
