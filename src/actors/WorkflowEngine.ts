@@ -1,5 +1,6 @@
 /**
- * Effect's cluster workflow engine, with short sleeps that last across crashes.
+ * Effect's cluster workflow engine, with short sleeps that last across crashes, and compensations that stand an
+ * interrupt.
  *
  * `DurableClock.sleep` of up to a minute is an activity that waits in memory. With Effect's engine, a runner that takes
  * over starts that wait from its beginning: a workflow whose runners restart more often than that never goes on. With
@@ -7,7 +8,7 @@
  *
  * @module
  */
-import { Clock, Context, Duration, Effect, Layer } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Layer, Scope } from "effect"
 import type { MessageStorage, Sharding } from "effect/cluster"
 import {
   ClusterSchema,
@@ -56,7 +57,11 @@ const make = Effect.gen(function*() {
       inner.register(
         workflow,
         (payload, executionId) =>
-          Effect.provideService(execute(payload, executionId), WorkflowEngine.WorkflowEngine, engine)
+          Effect.provideService(
+            compensating(execute(payload, executionId)),
+            WorkflowEngine.WorkflowEngine,
+            engine
+          )
       ),
     activityExecute: (activity, attempt) =>
       activity.name.startsWith(sleepName)
@@ -69,6 +74,23 @@ const make = Effect.gen(function*() {
   }
   return engine
 })
+
+/**
+ * A run that has failed compensates as one does that is interrupted. Without that Effect begins it again, and again, at
+ * the next activity of a compensation during which it is interrupted.
+ */
+const compensating = <A, E, R>(run: Effect.Effect<A, E, R>) =>
+  Effect.onError(run, (cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.void
+      // The finalizer that is added last comes first, before the compensations.
+      : Effect.flatMap(WorkflowEngine.WorkflowInstance, (instance) =>
+        Scope.addFinalizer(
+          instance.scope,
+          Effect.sync(() => {
+            instance.interrupted = true
+          })
+        )))
 
 /** The activity, with sleeps that count from the time at which it was first asked for. */
 const sleepsFrom = <A extends Activity.Any>(activity: A, asked: Effect.Effect<number | undefined>): A => ({
