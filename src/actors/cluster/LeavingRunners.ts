@@ -7,6 +7,7 @@
 import { Cause, Effect, Layer, Option } from "effect"
 import type { MessageStorage, ShardingConfig } from "effect/cluster"
 import { Runners, Snowflake } from "effect/cluster"
+import { sayingUnreachable } from "./UnreachableRunners.ts"
 
 type Service = Runners.Runners["Service"]
 
@@ -26,9 +27,12 @@ export const outliving = (runners: Service): Service =>
       )
   })
 
-/** Effect's `Runners.layerRpc`, for callers that outlive the runners they ask. */
+/** Effect's `Runners.layerRpc`, for callers that outlive the runners they ask, and say which ones do not answer. */
 export const layer: Layer.Layer<
   Runners.Runners,
   never,
   MessageStorage.MessageStorage | Runners.RpcClientProtocol | ShardingConfig.ShardingConfig
-> = Layer.provide(Layer.effect(Runners.Runners, Effect.map(Runners.makeRpc, outliving)), Snowflake.layerGenerator)
+> = Layer.provide(
+  Layer.effect(Runners.Runners, Effect.map(Runners.makeRpc, (runners) => outliving(sayingUnreachable(runners)))),
+  Snowflake.layerGenerator
+)
