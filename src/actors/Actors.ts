@@ -28,6 +28,7 @@ import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { StorageOptions } from "./ActorsConfig.ts"
 import { shardingConfig, withVariables } from "./ActorsConfig.ts"
+import * as CronTime from "./cluster/CronTime.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
 import * as Membership from "./cluster/Membership.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
@@ -104,8 +105,11 @@ export const layerStorage = (
 /** What programs of entities use. */
 export type ActorServices = Sharding.Sharding | Runners.Runners | MessageStorage.MessageStorage | EntityStates
 
-/** Has a runner read its queues, and its callers their replies, as soon as there is something. */
-const layerWake = Layer.merge(MessageWork.layerWake, ReplyWork.layerWake)
+/**
+ * Has a runner read its queues, and its callers their replies, as soon as there is something, and has its cron
+ * singletons go by the time of the cluster.
+ */
+const layerWake = Layer.mergeAll(MessageWork.layerWake, ReplyWork.layerWake, CronTime.layer)
 
 /**
  * A runner that listens at `runnerAddress`, over sockets.

@@ -1,7 +1,14 @@
 /** Programs of entities and workflows on the layer in memory, under a test's clock. */
 import { assert, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
-import { ClusterWorkflowEngine, MessageStorage, RunnerAddress, Sharding, ShardingConfig } from "effect/cluster"
+import { Clock, Cron, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
+import {
+  ClusterCron,
+  ClusterWorkflowEngine,
+  MessageStorage,
+  RunnerAddress,
+  Sharding,
+  ShardingConfig
+} from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, Workflow } from "effect/workflow"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -239,4 +246,37 @@ it.live("a runner and a sender that speak HTTP reach each other", () =>
       Layer.fresh(Actors.layerHttpClientOnly({ ...shared, sharding: { shardsPerGroup: 8 } }))
     )
     assert.deepStrictEqual(answers, ["one a", [1, 2, 3, 4, 5]])
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+it.live("a cron singleton has each of its runs once, on a runner whose clock is behind or ahead", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-actors-" })
+    const [clientPort = 0, ...ports] = yield* freePorts(3)
+    const nodes = [{ id: 1, host: "127.0.0.1", clientPort, peerPort: 0, httpPort: 0 }]
+    yield* Layer.build(FlareDb.layer({ nodeId: 1, clusterId: "actors", dataDir: `${dataDir}/node-1`, nodes }))
+    const real = yield* Clock.Clock
+    for (const [i, aheadMs] of [-300, 2_500].entries()) {
+      const runs: Array<number> = []
+      const job = ClusterCron.make({
+        name: "each second",
+        cron: Cron.parseUnsafe("* * * * * *"),
+        execute: Effect.map(
+          ClusterCron.CurrentScheduledTime,
+          ({ epochMilliseconds }) => void runs.push(epochMilliseconds)
+        )
+      })
+      yield* Layer.build(job.pipe(Layer.provide(Actors.layer({
+        endpoints: [{ host: "127.0.0.1", port: clientPort }],
+        cluster: `ahead by ${aheadMs}`,
+        sharding: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", ports[i] ?? 0)), shardsPerGroup: 1 }
+      })))).pipe(
+        Effect.andThen(eventually("it has run four times", Effect.sync(() => runs.length >= 4))),
+        Effect.scoped,
+        Effect.provideService(Clock.Clock, aheadBy(real, aheadMs))
+      )
+      assert.strictEqual(new Set(runs).size, runs.length, "each once")
+      // A busy machine may leave out a second.
+      assert.isBelow((runs[3] ?? 0) - (runs[0] ?? 0), 9_000)
+    }
   }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))

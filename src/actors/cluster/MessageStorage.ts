@@ -2,7 +2,7 @@
  * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities. What is stored
  * of requests is in `Requests.ts`, replies are in `Replies.ts`, and what waits is in `ShardQueues.ts`.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 import { Envelope, MessageStorage, ShardingConfig, Snowflake } from "effect/cluster"
 import type { EntityAddress, Reply } from "effect/cluster"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
@@ -278,7 +278,8 @@ export const makeEncoded = Effect.fnUntraced(function*(
     activities,
     unsaved
   )
-  return { encoded, requestIdForPrimaryKey, retention, work: MessageWork.of({ next: queues.next }) }
+  const now = Effect.flatMap(Clock.currentTimeMillis, (ownMs) => queues.dueTime(ownMs))
+  return { encoded, requestIdForPrimaryKey, retention, work: MessageWork.of({ next: queues.next, now }) }
 })
 
 /** The number of shards on which a process counts, if it has one. */
