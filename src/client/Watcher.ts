@@ -22,6 +22,7 @@ import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { Connection, NodeWatch, WatchRequest } from "./connection/Connection.ts"
 import { ConnectionLost } from "./connection/Connection.ts"
 import type { ConnectionPool } from "./connection/ConnectionPool.ts"
+import { clientClosed } from "./connection/ConnectionPool.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
 import { formatEndpoint } from "./connection/Endpoint.ts"
 import type { WatchOpenings } from "./WatchOpenings.ts"
@@ -138,6 +139,7 @@ export class Watcher {
     let triedMs: number | undefined
     const { refusedTimeoutMs } = this.options.client
     for (;;) {
+      if (this.options.pool.isClosed) return yield* new Unavailable({ reason: clientClosed })
       // Another one may be the target when its turn has come.
       let endpoint = this.opened?.endpoint ?? this.options.router.target
       const exit = yield* Effect.result(
@@ -156,6 +158,7 @@ export class Watcher {
         if (exit.success !== undefined) return exit.success
         continue
       }
+      if (this.options.pool.isClosed) continue
       const pauseMs = yield* this.failed(endpoint, exit.failure)
       const nowMs = yield* monotonicMs
       const waitedMs = triedMs === undefined ? Infinity : this.options.openings.waitedMs(triedMs, nowMs)

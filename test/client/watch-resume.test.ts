@@ -1,6 +1,6 @@
 /** A watch over nodes that fail in every way: each revision once, in order, whatever happens. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Random, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Random, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { WatchOptions } from "../../src/client/Watch.ts"
 import type { Changes } from "../../src/client/WatchNotice.ts"
@@ -186,6 +186,42 @@ it.effect("leaves a node that does not answer", () =>
       assert.deepStrictEqual(revisions(), [1])
     })
   ))
+
+/** What a watch is about when its client is closed. */
+const whenClosed: Readonly<Record<string, (setting: Setting) => Effect.Effect<void>>> = {
+  "waits for a change": () => pass(20),
+  "waits for nodes that are all down": ({ nodes }) =>
+    Effect.andThen(
+      pass(20),
+      Effect.andThen(
+        Effect.sync(() => {
+          for (const node of nodes) node.down = true
+        }),
+        pass(10_000)
+      )
+    ),
+  "waits for a node that does not answer": ({ nodes }) =>
+    Effect.andThen(Effect.sync(() => nodes[0]?.faults.push("silent")), pass(20)),
+  "has not begun": () => Effect.void
+}
+
+it.effect.each(Object.keys(whenClosed))(
+  "ends when its client is closed while it %s",
+  (state) =>
+    Effect.gen(function*() {
+      const setting = make()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(setting.client, scope)
+      const { fiber } = yield* Effect.provide(watching(), context)
+      yield* whenClosed[state]?.(setting) ?? Effect.void
+      yield* Scope.close(scope, Exit.void)
+      yield* pass(10_000)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).message, "unavailable: the client was closed")
+      // One that begins now says so too.
+      const late = Effect.flip(Stream.runDrain(Context.get(context, Watch).changes({ key })))
+      assert.strictEqual((yield* late).message, "unavailable: the client was closed")
+    })
+)
 
 it.effect("fails when it cannot begin within the client's request timeout", () =>
   run(({ nodes }) =>

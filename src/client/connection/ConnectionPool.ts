@@ -16,8 +16,14 @@ interface PooledConnection {
   readonly scope: Scope.Closeable
 }
 
+/** Why nothing is sent or waited for any more once the scope of a client has closed. */
+export const clientClosed = "the client was closed"
+
 /** Milliseconds that a node has to say what it waits for. */
 const whyMs = 500
+
+const closedBefore = (endpoint: string): ConnectionLost =>
+  new ConnectionLost({ endpoint, reason: clientClosed, sent: false })
 
 /** Why a node does not know its cluster: it says what it waits for. */
 const whyUnknown = (connection: Connection): Effect.Effect<string> =>
@@ -58,6 +64,11 @@ export class ConnectionPool {
     waitMs?: number
   ): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
     Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, cluster, scope, waitMs))
+
+  /** Whether the client was closed: there is no connection to be had any more. */
+  get isClosed(): boolean {
+    return this.scope.state._tag === "Closed"
+  }
 
   /** The connection to a node when there is one already. */
   current(endpoint: Endpoint): Connection | undefined {
@@ -105,6 +116,7 @@ export class ConnectionPool {
   private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     return Effect.suspend(() => {
       const name = formatEndpoint(endpoint)
+      if (this.isClosed) return Effect.fail(closedBefore(name))
       const known = this.pooled.get(name)
       const opened = known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
       const { waitMs } = this
@@ -140,7 +152,8 @@ export class ConnectionPool {
       const opening = Effect.onExit(Scope.provide(this.connect(endpoint), scope), (exit) => {
         if (Exit.isSuccess(exit)) this.connections.set(created, exit.value)
         else if (this.pooled.get(name) === created) this.pooled.delete(name)
-        Deferred.doneUnsafe(created.opened, exit)
+        // Only the end of the pool interrupts it, and those who wait were not interrupted.
+        Deferred.doneUnsafe(created.opened, Exit.hasInterrupts(exit) ? Exit.fail(closedBefore(name)) : exit)
         return Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
       })
       return Effect.andThen(Effect.forkIn(opening, this.scope), Deferred.await(created.opened))

@@ -16,6 +16,7 @@ import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "../../protocol/ClientRpcs.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { ConnectFailure, Connection, ConnectionLost, Done } from "../connection/Connection.ts"
+import { clientClosed } from "../connection/ConnectionPool.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "../connection/Endpoint.ts"
 import { Lane } from "./Lane.ts"
@@ -378,7 +379,7 @@ export class Pipeline implements Submitter<PipelineError> {
 
   /** What is known of an operation that is given up: at its deadline, or because the client closes. */
   outOfTime(operation: Op): PipelineError {
-    const why = this.closed ? "the client was closed" : "the deadline passed"
+    const why = this.closed ? clientClosed : "the deadline passed"
     if (operation.fate !== "waiting" && this.options.kind !== "read") {
       return new Indeterminate({ reason: `${why} before ${formatEndpoint(this.router.target)} answered` })
     }

@@ -1,6 +1,6 @@
 /** The client and a node's client port, with TCP between them. The node behind the port answers as the test tells it. */
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, References, Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Queue, References, Scope, Stream } from "effect"
 import { createConnection } from "node:net"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../../src/protocol/ClientRpcs.ts"
 import type { Endpoint } from "../../../src/client/connection/Endpoint.ts"
@@ -8,7 +8,9 @@ import { ClusterAdmin } from "../../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import { Locks } from "../../../src/client/Lock.ts"
+import { Mirror } from "../../../src/client/Mirror.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
+import * as RemoteCommands from "../../../src/client/RemoteCommands.ts"
 import type { WatchEvent } from "../../../src/client/WatchNotice.ts"
 import { Watch } from "../../../src/client/Watch.ts"
 import { freePorts } from "../../FreePorts.ts"
@@ -303,3 +305,32 @@ it.live("an interrupted answer to the first call is a lost connection, and inter
       assert.isAbove(hellos, 2)
     }).pipe(Effect.provide(client(endpoint)))
   }))
+
+it.live("a client that is closed ends its watches, mirrors and questions, begun or not", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(
+      Layer.merge(Layer.fresh(client(endpoint)), Layer.fresh(RemoteCommands.layer({ endpoints: [endpoint] }))),
+      scope
+    )
+    const watch = Context.get(context, Watch)
+    const listening = yield* Queue.unbounded<string>()
+    const begun = yield* Effect.forkChild(Effect.flip(Stream.runForEach(
+      watch.notices({ prefix: "a" }),
+      ({ _tag }) => Queue.offer(listening, _tag)
+    )))
+    assert.strictEqual(yield* Queue.take(listening), "Began")
+    const mirror = yield* Effect.provide(Mirror.make({ prefixes: ["a"] }), context)
+    const behind = yield* Effect.forkChild(Effect.flip(mirror.awaitRevision(1_000)), { startImmediately: true })
+    const opening = yield* Effect.forkChild(Effect.flip(Stream.runDrain(watch.mirror("b"))), { startImmediately: true })
+
+    yield* Scope.close(scope, Exit.void)
+    for (const ending of [Fiber.join(begun), Fiber.join(behind), Fiber.join(opening)]) {
+      assert.match((yield* ending).message, /^unavailable: the client was closed/)
+    }
+    assert.isTrue(mirror.isEnded)
+    // The services of machines of one's own are over a pool whose callers wait without a limit.
+    const [answer] = yield* Context.get(context, ClusterAdmin).status
+    assert.match(answer?.problem ?? "", /the client was closed/)
+  }).pipe(Effect.scoped))
