@@ -175,13 +175,15 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
 export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
   /** The key, as UTF-8 text. */
   key: Schema.String,
-  /** How often it was tried. */
+  /** How often it was tried; 0 when the deadline passed before that. */
   attempts: Schema.Number
 }) {
   override get message() {
-    return `the key ${
-      JSON.stringify(this.key)
-    } was changed by others in each of ${this.attempts} attempts; try again later`
+    const key = `the key ${JSON.stringify(this.key)}`
+    return this.attempts === 0
+      ? `${key} was not changed: the deadline passed before the first attempt, while other calls of this process ` +
+        "changed it or the new value was made; try again with more time"
+      : `${key} was changed by others in each of ${this.attempts} attempts; try again later`
   }
 }
 

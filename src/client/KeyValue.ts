@@ -214,8 +214,14 @@ const modifyKey = Effect.fnUntraced(function*<E, R>(
       do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
       else: [Op.get(key)]
     }, left())
-    // Only what the key held can be too large to keep, and a list that only reads takes place again.
-    const { results, revision, succeeded } = yield* Effect.catchTag(swap, "ResultsNotKept", Effect.die)
+    // A write that leaves behind the deadline would only leave its caller in doubt.
+    if (monotonicMsOf(clock) >= deadlineMs) return yield* conflict(key, attempt - 1)
+    const { results, revision, succeeded } = yield* Effect.catchTags(swap, {
+      // Only what the key held can be too large to keep, and a list that only reads takes place again.
+      ResultsNotKept: Effect.die,
+      InvalidArgument: ({ field, problem }) =>
+        Effect.fail(new InvalidArgument({ field: field.replace(/^do\[0\]\./, ""), problem }))
+    })
     if (succeeded) return { revision, previous, value } satisfies ModifyResult
     if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
       return yield* conflict(key, attempt)

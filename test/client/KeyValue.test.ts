@@ -200,4 +200,26 @@ describe("modify", () => {
       assert.strictEqual(textOf(yield* kv.get("n")), "xxxxxxxx")
       yield* TestClock.adjust(0)
     }).pipe(Effect.provide(FlareDb.layerMemory)))
+
+  it.effect("writes nothing once its deadline has passed, and says that there was no attempt", () =>
+    Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const late = yield* Effect.forkChild(
+        Effect.flip(kv.modify("n", () => Effect.as(Effect.sleep(700), "late"), { timeoutMs: 500 }))
+      )
+      const behind = yield* Effect.forkChild(Effect.flip(kv.modify("n", () => "behind", { timeoutMs: 600 })))
+      yield* TestClock.adjust("1 second")
+      for (const error of [yield* Fiber.join(late), yield* Fiber.join(behind)]) {
+        assert.deepInclude(error, { _tag: "Conflict", key: "n", attempts: 0 })
+        assert.include(error.message, '"n" was not changed: the deadline passed before the first attempt')
+      }
+      assert.isTrue(Option.isNone(yield* kv.get("n")))
+    }).pipe(Effect.provide(FlareDb.layerMemory)))
+
+  it.effect("names what is wrong as its caller does", () =>
+    Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const error = yield* Effect.flip(kv.modify("n", () => new Uint8Array(maxValueBytes + 1)))
+      assert.deepInclude(error, { _tag: "InvalidArgument", field: "value" })
+    }).pipe(Effect.provide(FlareDb.layerMemory)))
 })
