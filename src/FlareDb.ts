@@ -30,8 +30,10 @@ import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import type { ConsolePart } from "./http/console/ConsoleParts.ts"
 import { ConsoleParts } from "./http/console/ConsoleParts.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
+import type { SectionAnswer, StatusSection } from "./http/StatusSections.ts"
 import { StatusSections } from "./http/StatusSections.ts"
 import { missingPackage, PackageMissing } from "./PackageMissing.ts"
 import { NodeId } from "./raft/Types.ts"
@@ -50,6 +52,7 @@ import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
 
 /** Where a program that runs something on a node of this process adds to its console and its status. */
 export { ConsoleParts, StatusSections }
+export type { ConsolePart, SectionAnswer, StatusSection }
 
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
 

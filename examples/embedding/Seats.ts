@@ -3,7 +3,7 @@
  * is paid for by then.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import type { LeaseNotFound, ReadFailure, WriteFailure } from "flaredb/client"
+import type { ReadFailure, WriteFailure } from "flaredb/client"
 import { Compare, KeyValue, Leases, Op } from "flaredb/client"
 
 /** How long a seat is held. */
@@ -11,7 +11,7 @@ const heldMs = 10 * 60_000
 
 export class Seats extends Context.Service<Seats, {
   /** Holds a seat for somebody; false when somebody else has it. */
-  readonly hold: (seat: string, who: string) => Effect.Effect<boolean, WriteFailure | LeaseNotFound>
+  readonly hold: (seat: string, who: string) => Effect.Effect<boolean, WriteFailure>
   /** Makes a held seat theirs for good; false when it is not held by them any more. */
   readonly pay: (seat: string, who: string) => Effect.Effect<boolean, WriteFailure>
   readonly ownerOf: (seat: string) => Effect.Effect<Option.Option<string>, ReadFailure>

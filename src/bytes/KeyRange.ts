@@ -2,6 +2,7 @@
 import { compareBytes } from "./Bytes.ts"
 import { noBytes } from "./Binary.ts"
 
+/** Part of the keys, in byte order. */
 export interface KeyRange {
   /** The first key; empty for "from the first key on". */
   readonly gte: Uint8Array

@@ -154,7 +154,7 @@ export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfi
             yield* ClusterAdmin
           )
         })
-      ).pipe(Layer.provide(RemoteCommands.layer(options, cluster)))
+      ).pipe(Layer.provide(RemoteCommands.layerBeside(options, cluster)))
     })
   )
 }

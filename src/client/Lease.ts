@@ -78,7 +78,7 @@ export interface HeldLease extends Lease {
  * afterwards. A new leader gives no lease more time than was left of it.
  */
 export class Leases extends Context.Service<Leases, {
-  /** Grants a lease of 1,000 to 2,592,000,000 milliseconds (30 days). */
+  /** Grants a lease of 1,000 milliseconds to `maxLeaseTtlMs` of the nodes: 7 days by default, and 30 at most. */
   readonly grant: (ttlMs: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
 
   /** Restarts a lease's time, once. */

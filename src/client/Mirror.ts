@@ -16,7 +16,8 @@ import type { Data as KeyData, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import { KeyValue } from "./KeyValue.ts"
 import { entryBytes, listPrefixes } from "./Listing.ts"
-import type { ReadFailure, WriteFailure } from "./session/Requests.ts"
+import type { ReadFailure } from "./session/Requests.ts"
+import { asRead } from "./session/Requests.ts"
 import { countFromOneProblem } from "./session/Timeout.ts"
 import { Compare } from "./Txn.ts"
 import type { WatchFailure, WatchHandle, WatchOptions } from "./Watch.ts"
@@ -171,13 +172,13 @@ export class Mirror {
   }
 
   /** Waits until the mirror has seen whatever was acknowledged before, and says up to which revision that is. */
-  readonly sync: Effect.Effect<number, MirrorFailure | WriteFailure> = Effect.suspend(() => {
+  readonly sync: Effect.Effect<number, MirrorFailure> = Effect.suspend(() => {
     // What a transaction answers says which revision it is of. It names a key that the caller may read: its own.
     const [first] = this.ranges.all
     const key = first === undefined || first.gte.byteLength === 0 ? "-" : first.gte
     const anything = { if: [Compare.exists(key)] }
     return Effect.flatMap(
-      this.keyValue.transact(anything, { consistency: "linearizable" }),
+      asRead(this.keyValue.transact(anything, { consistency: "linearizable" })),
       ({ revision }) => Effect.as(this.awaitRevision(revision), revision)
     )
   })

@@ -49,13 +49,11 @@ export const layerConnect = (
  *
  * With clusters of `FlareDb.layerWith`. For the key-value store, `layer`.
  */
-export const layer = (
+export const layer = (options: ClientOptions): Layer.Layer<CommandServices, InvalidConfig> => layerBeside(options)
+
+/** The same, which keeps to a cluster together with other connections. */
+export const layerBeside = (
   options: ClientOptions,
   shared?: KnownCluster
 ): Layer.Layer<CommandServices, InvalidConfig> =>
-  layerConnect(
-    options,
-    TcpConnection.make(connectionOptions(resolve(options))),
-    undefined,
-    shared
-  )
+  layerConnect(options, TcpConnection.make(connectionOptions(resolve(options))), undefined, shared)

@@ -188,7 +188,7 @@ export const Op = {
     operation: { _tag: "Delete", key: briefBytesOf(key) },
     read: readDelete
   }),
-  /** Removes every key with a prefix and says how many. At most 10,000 keys and 64 MiB; more refuse the transaction. */
+  /** Removes every key with a prefix and says how many. At most 10,000 keys and 32 MiB; more refuse the transaction. */
   deletePrefix: (prefix: Data): Op<number> => ({
     operation: { _tag: "DeleteRange", range: prefixRange(bytesOf(prefix)) },
     read: (result) => {

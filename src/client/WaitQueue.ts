@@ -12,6 +12,7 @@ import type { KeyValue } from "./KeyValue.ts"
 import { maxKeyBytes } from "../kv/model/Limits.ts"
 import type { HeldLease, Leases } from "./Lease.ts"
 import type { ReadFailure, ReadOptions, WriteFailure } from "./session/Requests.ts"
+import { asRead } from "./session/Requests.ts"
 import { Compare, Op } from "./Txn.ts"
 import type { Watch } from "./Watch.ts"
 
@@ -186,12 +187,7 @@ export class WaitQueue {
   private untilGone(key: Uint8Array): Effect.Effect<void, ReadFailure> {
     const { keyValue, watch } = this.parts
     return Effect.flatMap(
-      Effect.catchTags(keyValue.transact({ do: [Op.get(key)] }, latest), {
-        LeaseNotFound: Effect.die,
-        SessionExpired: Effect.die,
-        ResultsNotKept: Effect.die,
-        Indeterminate: Effect.die
-      }),
+      asRead(keyValue.transact({ do: [Op.get(key)] }, latest)),
       (txn) =>
         !txn.succeeded || txn.results[0]._tag === "None"
           ? Effect.void

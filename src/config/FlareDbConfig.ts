@@ -35,11 +35,14 @@ export interface FlareDbConfig extends Readonly<Record<TimingName, number>>, Otl
   readonly limits: Limits
 }
 
+/** Any of the fields; one that is `undefined` counts as missing. */
+type SomeOf<Fields> = { readonly [K in keyof Fields]?: Fields[K] | undefined }
+
 /** What a caller writes: the required fields, and any of the others. */
 export type FlareDbOptions =
   & Pick<FlareDbConfig, "nodeId">
-  & Partial<Omit<FlareDbConfig, "nodeId" | "limits">>
-  & { readonly limits?: Partial<Limits> }
+  & SomeOf<Omit<FlareDbConfig, "nodeId" | "limits">>
+  & { readonly limits?: SomeOf<Limits> | undefined }
 
 const maxHttpHosts = 64
 
@@ -138,16 +141,22 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
     .map((name) => ({ field: `limits.${name}`, problem: "is no limit; docs/configuration.md lists them" }))
 ]
 
+/** The fields that are not `undefined`. */
+const givenOf = <Fields extends object>(fields: SomeOf<Fields>): Partial<Fields> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Fields>
+
 /** Fills in the defaults and validates. */
 export const make = (options: FlareDbOptions): Effect.Effect<FlareDbConfig, InvalidConfig> => {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const { limits, nodeId, ...others } = options
+  const given = givenOf<Omit<FlareDbConfig, "limits" | "nodeId">>(others)
   const config: FlareDbConfig = {
     ...defaults,
-    dataDir: defaultDataDir(options.nodeId),
+    dataDir: defaultDataDir(nodeId),
     listenHost: undefined,
-    ...given as FlareDbOptions,
+    ...given,
+    nodeId,
     ...securityDefaults(given),
-    limits: limitsOf(options.limits)
+    limits: limitsOf(givenOf<Limits>(limits ?? {}))
   }
   const problems = validate(config)
   return problems.length === 0 ? Effect.succeed(config) : Effect.fail(new InvalidConfig({ problems }))

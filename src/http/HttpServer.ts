@@ -91,7 +91,13 @@ type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnect
 /** How often Node looks for connections whose time is over, in milliseconds: a wake of a node at rest for each. */
 const checkMs = 1_000
 
-/** Where the HTTP port really is. */
+/**
+ * Where the HTTP port of a node really is.
+ *
+ * **When to use**
+ *
+ * Not in programs, whose configuration names the port. Its name is public because layers of a node provide it.
+ */
 export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/http/HttpAddress") {}
 
 /** Fails when the node has stopped serving, which its status does not show: that is the last one it had. */

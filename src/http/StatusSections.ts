@@ -12,6 +12,7 @@ export interface StatusTable {
   readonly rows: ReadonlyArray<readonly [name: string, value: string | number]>
 }
 
+/** A part of the status of a node that a program adds. */
 export interface StatusSection {
   /** Its field in `/status`. */
   readonly name: string

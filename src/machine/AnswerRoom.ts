@@ -5,6 +5,7 @@
 import type { Effect } from "effect"
 import type { Overloaded } from "../FlareDbError.ts"
 
+/** Room for answers of queries, in bytes, which a port gives. */
 export interface AnswerRoom {
   /**
    * Has the call hold `bytes` at least. One that was answered nothing yet waits for room; one that holds answers is

@@ -17,7 +17,7 @@ export interface RowAccess<Command, Query> {
   readonly decodeCommand: (bytes: Uint8Array) => Command | InvalidArgument
   readonly decodeQuery: (bytes: Uint8Array) => Query | InvalidArgument
   readonly authorize: (caller: Caller, request: MachineRequest<Command, Query>) => string | undefined
-  readonly describe?: (request: MachineRequest<Command, Query>) => Described
+  readonly describe?: ((request: MachineRequest<Command, Query>) => Described) | undefined
 }
 
 const isAdmin = ({ isNode, name }: Caller): boolean => isNode || name === administrator

@@ -47,7 +47,7 @@ export interface RowMachine<Command, Query> {
   readonly decodeCommand: (bytes: Uint8Array) => Command | InvalidArgument
 
   /** Rows that a command is going to read. They are read in one trip for the whole batch; only speed depends on it. */
-  readonly keysOf?: (command: Command) => ReadonlyArray<Uint8Array>
+  readonly keysOf?: ((command: Command) => ReadonlyArray<Uint8Array>) | undefined
 
   /**
    * Carries a command out on the rows and gives its reply. A pure function of rows, command and context: no clock, no
@@ -67,13 +67,15 @@ export interface RowMachine<Command, Query> {
    * about. Cheap and pure: a rule that needs rows belongs into `apply`, whose reply may say no. Without it only
    * administrators and nodes may do anything there.
    */
-  readonly authorize?: (caller: Caller, request: MachineRequest<Command, Query>) => string | undefined
+  readonly authorize?: ((caller: Caller, request: MachineRequest<Command, Query>) => string | undefined) | undefined
 
   /** What the audit log says of a command or query; the kind alone without it. Never a value. */
-  readonly describe?: (request: MachineRequest<Command, Query>) => Described
+  readonly describe?: ((request: MachineRequest<Command, Query>) => Described) | undefined
 
   /** See `StateMachine.due`: the bytes of commands that are due at `timeMs` by themselves. */
-  readonly due?: (view: StateView, timeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
+  readonly due?:
+    | ((view: StateView, timeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>)
+    | undefined
 }
 
 const noReply = new Uint8Array(0)

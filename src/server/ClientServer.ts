@@ -73,7 +73,13 @@ type PortLimits = Pick<
   | "maxUnfinishedBytes"
 >
 
-/** Where the client port really is. */
+/**
+ * Where the client port of a node really is.
+ *
+ * **When to use**
+ *
+ * Not in programs, whose configuration names the port. Its name is public because layers of a node provide it.
+ */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
 
 /** A batch, one operation of the largest size, and the frame around them. */

@@ -34,6 +34,13 @@ export interface WatchCounts {
   readonly unconfirmedBytes: number
 }
 
+/**
+ * The watches that a node serves.
+ *
+ * **When to use**
+ *
+ * Not in programs, which have `Watch`. Its name is public because layers of a node provide it.
+ */
 export class WatchServer extends Context.Service<WatchServer, {
   /** Begins a watch, and returns the revision that it begins at. */
   readonly open: (

@@ -32,9 +32,9 @@ export interface StateMachineSuiteOptions {
    * Callers to ask the machine about, when it says who may do what. Best one who may do a part of the sample, and one
    * who may do nothing.
    */
-  readonly callers?: ReadonlyArray<Caller>
+  readonly callers?: ReadonlyArray<Caller> | undefined
   /** Decides where batches end. */
-  readonly seed?: number
+  readonly seed?: number | undefined
 }
 
 const ensure = (holds: boolean, problem: string): Effect.Effect<void> =>

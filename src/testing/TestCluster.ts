@@ -41,14 +41,14 @@ import { utf8Text } from "../bytes/Utf8.ts"
 export interface TestClusterOptions {
   readonly voters: 1 | 3
   /** Decides which messages the network's faults hit. */
-  readonly seed?: number
+  readonly seed?: number | undefined
   /** Lets a little time pass, about a heartbeat. */
-  readonly passTime?: Effect.Effect<void>
-  readonly limits?: Partial<FlareDbConfig.Limits>
+  readonly passTime?: Effect.Effect<void> | undefined
+  readonly limits?: Partial<FlareDbConfig.Limits> | undefined
   /** What the nodes start from; empty disks when absent. */
-  readonly disks?: ReadonlyArray<MemoryStore.MemoryDisk>
+  readonly disks?: ReadonlyArray<MemoryStore.MemoryDisk> | undefined
   /** What the nodes run in place of the key-value store. */
-  readonly machine?: Layer.Layer<StateMachine, StorageError, StateStore>
+  readonly machine?: Layer.Layer<StateMachine, StorageError, StateStore> | undefined
 }
 
 /** Steps of waiting on a condition before it is taken for one that never comes. */
@@ -298,7 +298,7 @@ export class TestCluster {
   }
 
   /** Runs `work` while time passes, until it is done. */
-  whileTimePasses<A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  whileTimePasses<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.scoped(
       Effect.flatMap(
         Effect.forkScoped(Effect.forever(Effect.andThen(this.passTime, Effect.yieldNow))),

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
+import { Modules } from "../../tools/api/Modules.ts"
 import { declarationsOfAll, entriesOf, pagesOf } from "../../tools/api/Pages.ts"
 import { kindOf } from "../../tools/api/Signature.ts"
 
@@ -44,6 +45,13 @@ describe("everything public", () => {
       .filter(([, , { doc }]) => !doc.includes("**When to use**"))
     assert.deepEqual(thin.map(([entry, name]) => `${entry} ${name}`), [])
   })
+})
+
+it("flaredb exports all that flaredb/client does, but its layers", () => {
+  const namesOf = (file: string) =>
+    new Modules(root, new Map()).exports(file).map(({ of }) => of.name).filter((name) => !name.startsWith("layer"))
+  const own = new Set(namesOf("src/index.ts"))
+  assert.deepEqual(namesOf("src/client/index.ts").filter((name) => !own.has(name) && name !== "ClientRequests"), [])
 })
 
 it("README links only to what is packed", () => {

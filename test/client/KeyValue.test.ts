@@ -211,7 +211,7 @@ describe("modify", () => {
       yield* TestClock.adjust("1 second")
       for (const error of [yield* Fiber.join(late), yield* Fiber.join(behind)]) {
         assert.deepInclude(error, { _tag: "Conflict", key: "n", attempts: 0 })
-        assert.include(error.message, '"n" was not changed: the deadline passed before the first attempt')
+        assert.include(error.message, "\"n\" was not changed: the deadline passed before the first attempt")
       }
       assert.isTrue(Option.isNone(yield* kv.get("n")))
     }).pipe(Effect.provide(FlareDb.layerMemory)))

@@ -30,6 +30,13 @@ describe("FlareDbConfig", () => {
       assert.strictEqual(FlareDbConfig.tickMs(config), 10)
     }))
 
+  it.effect("a field that is undefined counts as missing, a limit too", () =>
+    Effect.gen(function*() {
+      const config = yield* FlareDbConfig.make({ nodeId: 2, dataDir: undefined, limits: { maxWatches: undefined } })
+      assert.deepStrictEqual(config, yield* FlareDbConfig.make({ nodeId: 2 }))
+      assert.deepStrictEqual(config, yield* FlareDbConfig.make({ nodeId: 2, limits: undefined }))
+    }))
+
   const refused: ReadonlyArray<readonly [string, FlareDbOptions, string, RegExp]> = [
     ["an even number of voters", { nodeId: 1, nodes: [node(1), node(2)] }, "nodes", /2 voters given/],
     ["no voters", { nodeId: 1, nodes: [] }, "nodes", /0 voters given/],

@@ -76,11 +76,20 @@ export class Consumer {
     return { code: status, out: stdout, err: stderr }
   }
 
-  /** Checks the types of files, those of the packages too; gives what is wrong. */
+  /** Checks the types of files and of their declarations, those of the packages too; gives what is wrong. */
   typeErrors(resolution: "nodenext" | "bundler", files: ReadonlyArray<string>, types = ""): string {
     const tsc = join(root, "node_modules/.bin/tsc")
     const module = resolution === "bundler" ? "esnext" : resolution
-    const options = ["--ignoreConfig", "--noEmit", "--strict", "--target", "es2024", "--skipLibCheck", "false"]
+    const options = [
+      "--ignoreConfig",
+      "--noEmit",
+      "--declaration",
+      "--strict",
+      "--target",
+      "es2024",
+      "--skipLibCheck",
+      "false"
+    ]
     const { out } = this.run(
       tsc,
       ...options,

@@ -10,6 +10,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findPorts } from "../../src/cli/launch/FreePorts.ts"
 import { nodePackages } from "../../src/PackageMissing.ts"
+import { declarationsOfAll } from "../../tools/api/Pages.ts"
+import { kindOf, membersOf } from "../../tools/api/Signature.ts"
 import { bytesOf, cleanEnvironment, Consumer, pack, root } from "./Consumer.ts"
 
 const publint = "publint@0.3.25"
@@ -79,6 +81,22 @@ const program = Effect.gen(function*() {
 const layer = FlareDb.layer({ nodeId: 1, nodes, dataDir: process.argv[2], unsafeNoFsync: true })
 await Effect.runPromise(program.pipe(Effect.provide(layer)))
 `
+
+/**
+ * A library that gives away what it infers. Every layer, and what the services of clients and machines do: the compiler
+ * names no type that is not exported, and refuses to write the declarations (TS2883).
+ */
+const library = [
+  "import { Effect } from \"effect\"",
+  ...entries.map((name, i) => `import * as e${i} from "${name}"`),
+  ...declarationsOfAll(root, exports).flatMap(([entry, name, declaration]) => {
+    const path = `e${entries.indexOf(entry)}.${name}`
+    const kind = kindOf(declaration)
+    if (kind === "Layers") return [path]
+    const isUsed = kind === "Services" && /client|machine/.test(entry) && name !== "ClientRequests"
+    return isUsed ? membersOf(declaration).map((member) => `Effect.map(${path}, (it) => it.${member.name})`) : []
+  }).map((value, i) => `export const given${i} = ${value}`)
+].join("\n")
 
 const allEntries = entries.map((name, i) => `export * as e${i} from "${name}"`).join("\n")
 
@@ -174,7 +192,8 @@ const nodeWith = (version: string): void => {
     for (const resolution of ["nodenext", "bundler"] as const) {
       check(`its types with ${resolution}`, () => {
         node.write("all.ts", allEntries)
-        strictEqual(node.typeErrors(resolution, ["all.ts"], "node"), "")
+        node.write("library.ts", library)
+        strictEqual(node.typeErrors(resolution, ["all.ts", "library.ts"], "node"), "")
         return undefined
       })
     }

@@ -26,6 +26,13 @@ const pauseMs = 500
 const idlePolls = 3
 const minIdleMs = 60_000
 
+/**
+ * What tells the callers of a process that replies have come.
+ *
+ * **When to use**
+ *
+ * Not in programs. Its name is public because `Actors.layerStorage` provides it.
+ */
 export class ReplyWork extends Context.Service<ReplyWork, {
   /** Waits until there may be replies for a request that waits for them, and gives one such request. */
   readonly next: Effect.Effect<Request>

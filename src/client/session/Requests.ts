@@ -30,9 +30,8 @@ import { timeLeft } from "./Timeout.ts"
 import { fieldOf } from "../Txn.ts"
 
 /**
- * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it
- * did not.
- * `LeaseNotFound` is for writes that name a lease. `ResultsNotKept` is for transactions, and says that one took effect.
+ * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect, `ResultsNotKept`, which is
+ * for transactions, says that it did, and the others that it did not. `LeaseNotFound` is for writes that name a lease.
  */
 export type WriteFailure =
   | InvalidArgument
@@ -47,6 +46,10 @@ export type WriteFailure =
 
 /** How a read fails. */
 export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster | AccessError
+
+/** A transaction that only reads is answered like any read, and fails as one does. */
+export const asRead = <A>(transacted: Effect.Effect<A, WriteFailure>): Effect.Effect<A, ReadFailure> =>
+  Effect.catchTag(transacted, ["Indeterminate", "LeaseNotFound", "ResultsNotKept", "SessionExpired"], Effect.die)
 
 /** How long an operation may take. */
 export interface OperationOptions {
@@ -77,7 +80,11 @@ export type RequestPort = Pick<Requests, "read" | "requestTimeoutMs" | "write" |
 
 /**
  * The requests of the client of a process that runs a node, for what serves others through it: they say as whom they
- * ask. Not for programs, which have the services.
+ * ask.
+ *
+ * **When to use**
+ *
+ * Not in programs, which have the services. Its name is public because layers of a client provide it.
  */
 export class ClientRequests extends Context.Service<ClientRequests, Requests>()("flaredb/client/ClientRequests") {}
 
