@@ -67,7 +67,9 @@ export const make = (pipelines: Pipelines): Commands["Service"] => {
       const pipeline = options?.repeatable === true ? pipelines.repeatable : pipelines.writes
       return Effect.catchTag(
         // A copy, because a node of this process has it in its log when the caller fills the array with the next one.
-        Effect.suspend(() => pipeline.submit(new Uint8Array(command), options?.timeoutMs ?? requestTimeoutMs)),
+        Effect.suspend(() =>
+          pipeline.submit(new Uint8Array(command), options?.timeoutMs ?? requestTimeoutMs, Effect.succeed)
+        ),
         // A command without a session cannot lose one.
         "SessionExpired",
         (error) => Effect.die(error)
@@ -76,7 +78,7 @@ export const make = (pipelines: Pipelines): Commands["Service"] => {
     read: (query, options) => {
       const pipeline = pipelines.reads(options?.consistency, options?.readFrom)
       return Effect.catchTag(
-        pipeline.submit(query, options?.timeoutMs ?? requestTimeoutMs),
+        pipeline.submit(query, options?.timeoutMs ?? requestTimeoutMs, Effect.succeed),
         // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
         ["Indeterminate", "SessionExpired"],
         (error) => Effect.die(error)

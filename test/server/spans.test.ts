@@ -1,7 +1,8 @@
 /** Spans from a caller to the log: the node's spans are children of the caller's, and nobody makes any for callers without. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option, References, Tracer } from "effect"
+import { Context, Effect, Exit, Layer, Option, References, Tracer } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Leases } from "../../src/client/Lease.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { maxTraces } from "../../src/protocol/Trace.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
@@ -44,15 +45,18 @@ const clientOfNode = Effect.gen(function*() {
   return yield* Layer.build(Layer.fresh(RemoteClient.layer({ endpoints: [{ host: "127.0.0.1", port }] })))
 })
 
-const recorded = <A, E, R>(use: (recorder: Recorder, kv: KeyValue["Service"]) => Effect.Effect<A, E, R>) =>
+const recorded = <A, E, R>(
+  use: (recorder: Recorder, kv: KeyValue["Service"], leases: Leases["Service"]) => Effect.Effect<A, E, R>
+) =>
   Effect.suspend(() => {
     const recorder = new Recorder()
     return Effect.gen(function*() {
-      const kv = Context.get(yield* clientOfNode, KeyValue)
+      const client = yield* clientOfNode
+      const kv = Context.get(client, KeyValue)
       // The first write opens a session.
       yield* kv.put("first", "1")
       recorder.spans.length = 0
-      return yield* use(recorder, kv)
+      return yield* use(recorder, kv, Context.get(client, Leases))
     }).pipe(
       Effect.scoped,
       Effect.withTracer(recorder.tracer),
@@ -131,5 +135,24 @@ it.live("callers without a span, or with one that is not sampled, cost no span",
       assert.deepStrictEqual(recorder.spans.map(({ name }) => name), [])
       yield* Effect.withSpan(kv.put("a", "2"), "unsampled", { sampled: false })
       assert.deepStrictEqual(recorder.spans.filter(({ name }) => name.startsWith("flaredb.node.")), [])
+    })
+  ))
+
+it.live("a span of the client has the error that its caller gets, also where the store refused", () =>
+  recorded((recorder, kv, leases) =>
+    Effect.gen(function*() {
+      const calls: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+        kv.put("a", "1", { lease: 99 }),
+        leases.revoke(99),
+        leases.timeToLive(99)
+      ]
+      for (const call of calls) {
+        assert.strictEqual((yield* Effect.flip(Effect.withSpan(call, "caller")))._tag, "LeaseNotFound")
+      }
+      for (const name of ["flaredb.put", "flaredb.revokeLease", "flaredb.leaseKeys"]) {
+        const status = recorder.named(name)[0]?.status
+        const error = status?._tag === "Ended" ? Exit.findErrorOption(status.exit) : Option.none()
+        assert.deepInclude(Option.getOrUndefined(error), { _tag: "LeaseNotFound", lease: 99 }, name)
+      }
     })
   ))

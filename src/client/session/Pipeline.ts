@@ -93,19 +93,20 @@ export class Pipeline implements Submitter<PipelineError> {
   /**
    * Has an operation carried out, within `timeoutMs`. `maxAnswerBytes` says how large its answer may be, when it reads
    * values: how many of these share a call depends on what they are answered with (`CallSizes`). `name` is what the
-   * operation is called in a span.
+   * operation is called in a span, which ends with what `read` makes of the answer: a refusal is an error.
    */
-  submit(
+  submit<A, E>(
     bytes: Uint8Array,
     timeoutMs: number,
+    read: (answer: Uint8Array) => Effect.Effect<A, E>,
     maxAnswerBytes = 0,
     name: string = this.options.kind
-  ): Effect.Effect<Uint8Array, PipelineError> {
+  ): Effect.Effect<A, E | PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
     // A session writes its number into the bytes.
     const own = this.options.session === undefined ? () => bytes : ofEachRun(bytes)
-    return spanned(name, (span) => this.submitted(own(), timeoutMs, maxAnswerBytes, span))
+    return spanned(name, (span) => Effect.flatMap(this.submitted(own(), timeoutMs, maxAnswerBytes, span), read))
   }
 
   private submitted(

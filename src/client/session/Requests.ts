@@ -142,8 +142,7 @@ export class Requests {
     const bytes = encodeCommand(command)
     const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    const submitted = pipeline.submit(bytes, this.timeout(options), mostAnswered(command), spanName(command))
-    return Effect.flatMap(submitted, (reply) => answerOf(reply))
+    return pipeline.submit(bytes, this.timeout(options), answerOf, mostAnswered(command), spanName(command))
   }
 
   /** Has a query answered. */
@@ -154,14 +153,11 @@ export class Requests {
     const tooLarge = query._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
     const pipeline = this.pipelines.reads(options?.consistency, options?.readFrom)
-    return Effect.flatMap(
+    return Effect.catchTag(
+      pipeline.submit(bytes, this.timeout(options), answerOf, mostAnswered(query), spanName(query)),
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
-      Effect.catchTag(
-        pipeline.submit(bytes, this.timeout(options), mostAnswered(query), spanName(query)),
-        ["Indeterminate", "SessionExpired"],
-        (error) => Effect.die(error)
-      ),
-      (reply) => answerOf(reply)
+      ["Indeterminate", "SessionExpired"],
+      (error) => Effect.die(error)
     )
   }
 

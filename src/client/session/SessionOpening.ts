@@ -24,7 +24,7 @@ export const openSession = (
   const ask = Effect.flatMap(RandomBytes, (randomBytes) => {
     const secret = randomBytes(secretBytes)
     const command = encodeCommand({ _tag: "OpenSession", ttlMs, secret, owner })
-    return Effect.map(pipeline.submit(command, timeoutMs), (bytes) => ({ secret, reply: decodeReply(bytes) }))
+    return pipeline.submit(command, timeoutMs, (bytes) => Effect.succeed({ secret, reply: decodeReply(bytes) }))
   })
   return Effect.matchEffect(ask, {
     onSuccess: ({ reply, secret }) => {
