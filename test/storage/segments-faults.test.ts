@@ -75,7 +75,8 @@ const { sampleEntry, writeOf } = await import("../../src/testing/LogStoreSamples
 const { Random } = await import("../simulation/Random.ts")
 const { Killed, MemoryFolder: Folder } = await import("./MemoryFiles.ts")
 
-const seeds = 120
+/** The last ones have found what others did not. */
+const seeds = [...Array.from({ length: 200 }, (_, i) => i + 1), 1_375, 1_500, 3_147, 11_738]
 const livesOfSeed = 14
 const stepsOfLife = 10
 
@@ -85,7 +86,8 @@ const textOf = (entries: Entries): string =>
   entries.map(({ index, payload, term }) => `${index}@${term} ${Buffer.from(payload).toString("latin1")}`).join()
 
 class DrawnPace extends SyncPace {
-  readonly random = new Random(1)
+  /** That of the run, so that a seed is the same run whatever ran before it. */
+  random = new Random(1)
 
   override get isFast(): boolean {
     return this.random.chance(0.5)
@@ -137,6 +139,7 @@ class Run {
 
   constructor(seed: number) {
     this.random = new Random(seed)
+    pace.random = new Random(seed)
     this.segmentBytes = this.random.pick([1, 200, 700])
     this.folder = new Folder(this.random)
   }
@@ -264,7 +267,7 @@ class Run {
 
 describe("a log in segments", () => {
   it("loses nothing that was acknowledged, whichever of its calls is the last one or fails", async () => {
-    for (let seed = 1; seed <= seeds; seed++) {
+    for (const seed of seeds) {
       const run = new Run(seed)
       for (let life = 1; life <= livesOfSeed; life++) {
         try {

@@ -164,9 +164,9 @@ export class SegmentLog {
     if (ahead !== undefined) await this.unlink([ahead])
     for (const { sequence } of this.segments) await syncFile(join(folder, segmentFile(sequence)))
     const last = this.segments.at(-1)
-    // One that ends before the log begins has nothing that counts, and what follows has no place behind it.
-    const reachesEnd = last !== undefined && last.last > last.base.index && last.last === this.last.index
-    if (unended && reachesEnd) await this.rewrite(last)
+    // One that ends before the log begins has nothing that counts, and what follows has no place behind it. One without
+    // entries says where the log was truncated.
+    if (unended && last !== undefined && last.last === this.last.index) await this.rewrite(last)
     await syncFolderAsync(folder)
     // What makes a file a leftover is durable now. Otherwise a loss of power could leave neither.
     await this.unlink(leftovers)

@@ -200,6 +200,13 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "if (header.sequence < 0 && headers"
   ),
   one(
+    "counts on an empty segment whose sync had failed",
+    { test: "test/storage/segments-faults.test.ts" },
+    "storage/segments/SegmentLog.ts",
+    "if (unended && last !== undefined && last.last === this.last.index) await",
+    "if (unended && last !== undefined && last.size > 48 && last.last === this.last.index) await"
+  ),
+  one(
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
