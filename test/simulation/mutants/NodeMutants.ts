@@ -175,8 +175,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "counts on a segment whose sync had failed",
     { test: "test/storage/segments-faults.test.ts" },
     "storage/segments/SegmentLog.ts",
-    "if (unended && reachesEnd) await",
-    "if (unended && reachesEnd && this.nextSequence === 0) await"
+    "if (unended && last !== undefined && last.last === this.last.index) await",
+    "if (unended && last !== undefined && this.nextSequence === 0) await"
   ),
   one(
     "gives a segment its name before its bytes are durable",
