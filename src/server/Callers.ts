@@ -6,8 +6,8 @@
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog, AuditRecord } from "../callers/AuditLog.ts"
 import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
-import type { AccessError } from "../FlareDbError.ts"
-import { Unauthenticated, Unauthorized, Unavailable } from "../FlareDbError.ts"
+import type { Unauthorized } from "../FlareDbError.ts"
+import { Unauthenticated } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
@@ -28,17 +28,11 @@ export interface CallersOptions {
 /** What became of an operation, for the audit log. */
 export type Outcome = AuditRecord["outcome"]
 
-const examples: ReadonlyArray<AccessError | Unavailable> = [
-  new Unauthenticated({ reason: "" }),
-  new Unauthorized({ name: "", what: "" }),
-  new Unavailable({ reason: "" })
-]
-
 /** What the audit log calls it, where a call has one name. */
 const nameOf = (rule: CallRule): string | undefined => rule.who === "admin" ? rule.name : undefined
 
 export class Callers implements Authorize<ClientCall> {
-  readonly examples = examples
+  readonly examples = [new Unauthenticated({ reason: "" })]
   readonly access: MachineAccess
   readonly audit: AuditLog | undefined
   private readonly options: CallersOptions

@@ -13,7 +13,7 @@ import {
   layerRateLimiter,
   layerRateLimiterStore
 } from "../../src/actors/index.ts"
-import { maxRows } from "../../src/actors/persistence/queue/Mirror.ts"
+import { maxFreeRows } from "../../src/actors/persistence/queue/Mirror.ts"
 import type { ClientServices } from "../../src/client/RemoteClient.ts"
 import type { ConformanceCase } from "../../src/testing/index.ts"
 import { keyValueStoreCases, persistedQueueCases, persistenceCases, rateLimiterCases } from "../../src/testing/index.ts"
@@ -159,7 +159,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on thr
     () =>
       Effect.scoped(Effect.gen(function*() {
         const { clients } = yield* TwoClients
-        const [workers, count] = [50, maxRows / 2 + 76]
+        const [workers, count] = [50, maxFreeRows / 2 + 76]
         const queue = yield* queueOf(clients[0]!, `of ${workers}`)
         let since = performance.now()
         yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => queue.offer(n), {

@@ -21,7 +21,7 @@ import type { Offered } from "./HandOvers.ts"
 import { HandOvers } from "./HandOvers.ts"
 import type { HandedRow, QueueKeys, QueueRow } from "./Layout.ts"
 import { decodeQueueRow, encodeList } from "./Layout.ts"
-import { maxRows, Mirror } from "./Mirror.ts"
+import { maxFreeRows, Mirror } from "./Mirror.ts"
 import { Orphans } from "./Orphans.ts"
 import { Presence } from "./Presence.ts"
 import { queueLayout, sameLayout, withoutOthers } from "./QueueLayout.ts"
@@ -46,7 +46,7 @@ export interface ClaimerParts {
 const maxClaims = 256
 
 /** Rows of one page of the list. */
-const pageRows = maxRows / 2
+const pageRows = maxFreeRows / 2
 
 /** What a claimer knows while it watches. */
 interface Current {

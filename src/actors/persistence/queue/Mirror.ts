@@ -11,7 +11,7 @@ import { dueMsOfPlace } from "./Layout.ts"
 import { Places } from "./Places.ts"
 
 /** Most free rows held. */
-export const maxRows = 2_048
+export const maxFreeRows = 2_048
 
 /** Most rows that are remembered as removed while the watch has yet to report it. */
 const maxRemoved = 8_192
@@ -42,10 +42,10 @@ export class Mirror {
   private missed: Array<QueueRow | { readonly place: string; readonly removed: number }> | undefined
   /** Rows that are gone, by place, until the watch has reported that: its events before are out of date. */
   private readonly removed = new Map<string, number>()
-  private readonly maxRows: number
+  private readonly maxFreeRows: number
 
-  constructor(most = maxRows) {
-    this.maxRows = most
+  constructor(most = maxFreeRows) {
+    this.maxFreeRows = most
   }
 
   get size(): number {
@@ -63,7 +63,7 @@ export class Mirror {
 
   /** Begins to read more when few rows are free: gives the place after which to read. */
   readFrom(): string | undefined {
-    if (!this.more || this.free.size >= this.maxRows / 4) return undefined
+    if (!this.more || this.free.size >= this.maxFreeRows / 4) return undefined
     this.missed = []
     return this.through
   }
@@ -96,7 +96,7 @@ export class Mirror {
     if (this.isFree(row)) this.free.add(place)
     else this.free.delete(place)
     this.places.add(place)
-    while (this.free.size > this.maxRows) {
+    while (this.free.size > this.maxFreeRows) {
       this.drop(this.places.last as string)
       this.through = this.places.last as string
       this.more = true
