@@ -12,7 +12,6 @@ import { readFloor } from "./DurableFloor.ts"
 import { inspect, inspectMarker } from "./Inspect.ts"
 import { readRecords } from "./LogRecords.ts"
 import { findRows } from "./rocksdb/EntryRows.ts"
-import { promisedIn } from "./rocksdb/Promised.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
 import { segmentOptions } from "./segments/EntrySegments.ts"
 import { SegmentLog } from "./segments/SegmentLog.ts"
@@ -31,7 +30,7 @@ const bytesAtOnce = 4 * 1024 * 1024
 
 /** Writes the entries of the rows into segments, and gives their number. */
 const copyEntries = Effect.fnUntraced(function*(database: RocksDb["Service"], path: string) {
-  const promised = promisedIn(path, database.failure)
+  const { promised } = database.work
   const records = yield* readRecords(database, path)
   const { entries, log } = yield* findRows(database, path, records, yield* readFloor(path))
   const options = yield* segmentOptions(database, path, true)

@@ -11,7 +11,6 @@ import { entryOfRow } from "./LogCheck.ts"
 import { readRecords } from "./LogRecords.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import { recoverLog } from "./RecoveredLog.ts"
-import { promisedIn } from "./rocksdb/Promised.ts"
 import type { RocksDb } from "./rocksdb/RocksDb.ts"
 import { readSegments } from "./segments/EntrySegments.ts"
 import { findLog } from "./segments/FoundLog.ts"
@@ -61,7 +60,7 @@ const storedRows = (database: RocksDb["Service"], path: string): StoredLog => ({
 })
 
 const storedSegments = (database: RocksDb["Service"], path: string): StoredLog => {
-  const promised = promisedIn(path, database.failure)
+  const { promised } = database.work
   const found = Effect.gen(function*() {
     const records = yield* readRecords(database, path)
     const segmentBytes = yield* SegmentBytes

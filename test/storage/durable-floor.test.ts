@@ -9,6 +9,7 @@ import { LogStore } from "../../src/storage/LogStore.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksLogStore from "../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { DiskWork } from "../../src/storage/DiskWork.ts"
 import { FirstFailure } from "../../src/storage/FirstFailure.ts"
 import { SegmentWriter } from "../../src/storage/segments/SegmentWriter.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
@@ -118,12 +119,15 @@ it.live.each(logFormats)(
       // The store must not need the word of the database that something failed.
       const unsynced = Layer.effect(
         RocksDb,
-        Effect.map(RocksDb, (database) =>
-          RocksDb.of({
+        Effect.map(RocksDb, (database) => {
+          const failure = Object.assign(new FirstFailure(path), { record: () => undefined })
+          return RocksDb.of({
             ...database,
-            failure: Object.assign(new FirstFailure(path), { record: () => undefined }),
+            failure,
+            work: new DiskWork(path, failure),
             writeAll: (batches) => Effect.andThen(database.writeAll(batches), failing)
-          }))
+          })
+        })
       )
       const layer = RocksLogStore.layer.pipe(
         Layer.provide(unsynced.pipe(Layer.provideMerge(DataDir.layer(options))))

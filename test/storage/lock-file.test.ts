@@ -16,19 +16,19 @@ it.live.runIf(process.platform === "linux")(
     Effect.gen(function*() {
       const path = yield* temporaryFolder
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* openDatabase({ path, create: true })
+        yield* openDatabase({ path, create: true }, Effect.succeed(true))
         rmSync(lockIn(path))
         // As whoever removed it may do, to be rid of an error.
         for (const make of [() => undefined, () => writeFileSync(lockIn(path), "")]) {
           make()
-          for (const opening of [openDatabase({ path, create: false }), requireUnused(path)]) {
+          for (const opening of [openDatabase({ path, create: false }, Effect.succeed(true)), requireUnused(path)]) {
             const refused = yield* Effect.flip(Effect.scoped(Effect.asVoid(opening)))
             assert.deepInclude(refused, { _tag: "DataDirRefused", reason: "locked" })
             assert.include(refused.message, `process ${process.pid}, under which LOCK was removed`)
           }
         }
       }))
-      yield* Effect.scoped(openDatabase({ path, create: false }))
+      yield* Effect.scoped(openDatabase({ path, create: false }, Effect.succeed(true)))
     }).pipe(Effect.scoped)
 )
 
@@ -55,7 +55,7 @@ it.live.runIf(process.platform === "linux")(
       const path = yield* temporaryFolder
       assert.isUndefined(lockHolder(path))
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* openDatabase({ path, create: true })
+        yield* openDatabase({ path, create: true }, Effect.succeed(true))
         assert.strictEqual(lockHolder(path), process.pid)
       }))
       assert.isUndefined(lockHolder(path), "the file alone is no lock")

@@ -134,8 +134,12 @@ class Machine {
     }
     this.follow()
     const exit = await running(this.folder, use)
-    do await new Promise((resolve) => setTimeout(resolve, 1))
-    while (watched.pending > 0)
+    assert.strictEqual(watched.pending, 0, "a storage that is closed is at work")
+    const late: Array<string> = []
+    watched.by = { begin: ({ name, paths }) => late.push([name, ...paths].join(" ")), end: () => undefined }
+    // Turns in which a step that was left behind would begin.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepStrictEqual(late, [], "calls of a storage that is closed")
     watched.by = undefined
     const whole = this.image === undefined
     if (whole) {

@@ -84,9 +84,9 @@ export declare class RocksDB {
   iterator(range: Range, options?: IteratorOptions): Iterator
   /** Writes this family's memtable to a table, which releases the log files that held it. */
   flush(): Promise<void>
-  /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
+  /** Drops what was deleted in a range of this family. Not to be called once the database is closed. */
   compactRange(start: string, end: string, options?: CompactionOptions): Promise<void>
-  /** Never settles when the database closed before. */
+  /** Not to be called once the database is closed. */
   approximateSize(start: string, end: string, options?: { includeMemtables?: boolean }): Promise<number>
   /** A property by RocksDB's name for it; of this family, where there is one for each. */
   getProperty(name: string): Promise<string | undefined>

@@ -51,9 +51,13 @@ export const sessionOf = (database: RocksDB, family: Family): RocksDB =>
 export const sessionsOf = (database: RocksDB): Sessions =>
   Object.fromEntries(families.map((family) => [family, sessionOf(database, family)])) as Record<Family, RocksDB>
 
-/** Opens the database; refuses a directory that is no database of ours, or that another process uses. */
+/**
+ * Opens the database; refuses a directory that is no database of ours, or that another process uses. The end of the
+ * scope closes it unless `settled` says that something is still at work on it.
+ */
 export const openDatabase = Effect.fnUntraced(function*(
-  { create, maxOpenTables, path, readOnly = false, writeBufferBytes = 8 * 1024 * 1024 }: OpenOptions
+  { create, maxOpenTables, path, readOnly = false, writeBufferBytes = 8 * 1024 * 1024 }: OpenOptions,
+  settled: Effect.Effect<boolean>
 ): Effect.fn.Return<RocksDB, OpenError, Scope.Scope> {
   const native = yield* NativeModule.load
   yield* requireUsable(path)
@@ -93,7 +97,7 @@ export const openDatabase = Effect.fnUntraced(function*(
     )
   )
   const saying = yield* Effect.forkChild(Effect.forever(slow))
-  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened)).pipe(
+  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened, settled)).pipe(
     Effect.ensuring(Fiber.interrupt(saying))
   )
 })
@@ -101,22 +105,25 @@ export const openDatabase = Effect.fnUntraced(function*(
 /** How often a start says that RocksDB is still busy. It recovers 50 MB of write-ahead log in a quarter of a second. */
 const slowOpenMs = 30_000
 
-/**
- * `close` of the binding waits for ever while an iterator or batch is alive. A batch is while a full disk holds it
- * back; otherwise that would be our bug, and is reported.
- */
-const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect.Effect<void> =>
-  Effect.promise(() => {
+/** `close` of the binding waits for ever while an iterator or batch is alive. That would be our bug: it is reported. */
+const closeWithin = (
+  timeoutMs: number,
+  path: string,
+  database: RocksDB,
+  settled: Effect.Effect<boolean>
+): Effect.Effect<void> => {
+  const close = Effect.promise(() => {
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<"late">((done) => {
       timer = setTimeout(() => done("late"), timeoutMs)
     })
     const closed = database.close().then(() => "closed" as const, (error: unknown) => failureIn("close", path, error))
     return Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
-  }).pipe(
+  })
+  return settled.pipe(
+    Effect.flatMap((ended) => ended ? close : Effect.succeed("late" as const)),
     Effect.flatMap((outcome) => {
       if (outcome === "closed") return Effect.void
-      // A write that RocksDB holds back for want of room keeps its thread.
       if (outcome === "late") noteBlockedThread()
       // Everything was synced before, or its failure has been reported.
       return Effect.logError(
@@ -124,3 +131,4 @@ const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect
       )
     })
   )
+}

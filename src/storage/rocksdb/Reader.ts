@@ -4,7 +4,7 @@ import type { StorageError } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
 import type { Family } from "./Operation.ts"
 import { checkBytes, checkRange } from "./Operation.ts"
-import type { Promised } from "./Promised.ts"
+import type { Promised } from "../DiskWork.ts"
 
 export interface RangeOptions {
   readonly gte: Uint8Array

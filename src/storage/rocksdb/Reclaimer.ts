@@ -10,7 +10,7 @@ import type { Sessions } from "./Database.ts"
 import { bound } from "./KeyBounds.ts"
 import type { Family } from "./Operation.ts"
 import { checkRange, families } from "./Operation.ts"
-import type { Promised } from "./Promised.ts"
+import type { Promised } from "../DiskWork.ts"
 
 /**
  * Least time between two rounds: each writes what is in memory to the disk, and holds a thread meanwhile.

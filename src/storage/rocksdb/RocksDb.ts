@@ -9,6 +9,8 @@
 import type { Scope } from "effect"
 import { Context, Effect, Layer, Queue } from "effect"
 import { coalescedSleep } from "../../CoalescedSleep.ts"
+import type { Promised } from "../DiskWork.ts"
+import { DiskWork } from "../DiskWork.ts"
 import { FirstFailure } from "../FirstFailure.ts"
 import { LockWatch } from "../LockFile.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
@@ -25,8 +27,6 @@ import { KeyFilters } from "./KeyFilters.ts"
 import * as KeyScans from "./KeyScans.ts"
 import type { Family, Operation } from "./Operation.ts"
 import { checkBytes, checkRange, isState } from "./Operation.ts"
-import type { Promised } from "./Promised.ts"
-import { promisedIn } from "./Promised.ts"
 import type { FamilyChoice, RangeOptions, Reader, Row, Snapshot, View } from "./Reader.ts"
 import { familyOf, OpenReads, reader } from "./Reader.ts"
 import { Reclaimer } from "./Reclaimer.ts"
@@ -48,6 +48,8 @@ export class RocksDb extends Context.Service<
      * theirs here.
      */
     readonly failure: FirstFailure
+    /** Work on the directory, also that of services with files beside the database. Closes wait for it. */
+    readonly work: DiskWork
     /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
     readonly write: (
       family: Family,
@@ -176,27 +178,32 @@ const watchDirectory = (
     ))
 }
 
+const openWalSync = Effect.fnUntraced(function*(database: RocksDB, enabled: boolean, work: DiskWork) {
+  const { synced } = yield* StorageMetrics.make
+  return yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => new WalSync(database, enabled, synced),
+      catch: (cause) => failureIn("open", database.path, cause)
+    }),
+    (sync) => Effect.map(work.settled, (ended) => ended ? sync.close() : undefined)
+  )
+})
+
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const { path, readOnly = false } = options
   const failure = new FirstFailure(path)
-  const promised = promisedIn(path, failure)
-  const database = yield* openDatabase(options)
+  const work = new DiskWork(path, failure)
+  const { promised } = work
+  const database = yield* openDatabase(options, work.settled)
   const sessions = sessionsOf(database)
   yield* requireComplete(path, sessions)
-  const metrics = yield* StorageMetrics.make
-  const wal = yield* Effect.acquireRelease(
-    Effect.try({
-      try: () => new WalSync(database, options.unsafeNoFsync !== true && !readOnly, metrics.synced),
-      catch: (cause) => failureIn("open", path, cause)
-    }),
-    (sync) => Effect.sync(() => sync.close())
-  )
+  const wal = yield* openWalSync(database, options.unsafeNoFsync !== true && !readOnly, work)
   const scans = yield* KeyScans.makeQueue
   const limits = { ...defaultCacheLimits, ...options.cacheLimits }
   const filtersOf = (family: Family) =>
     new KeyFilters(limits.filters, (firstByte) => Queue.offerUnsafe(scans, { family, firstByte }))
   const cacheOf = (family: Family, store: RowStore) => new WriteBackCache(store, limits, filtersOf(family))
-  const writes = new Writes(sessions, wal, promised, failure, cacheOf)
+  const writes = new Writes(sessions, wal, work, failure, cacheOf)
   if (!readOnly) {
     const synced = Effect.suspend(() => failure.error === undefined ? closing(writes.sync) : Effect.void)
     yield* Effect.addFinalizer(() => synced)
@@ -227,6 +234,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   return RocksDb.of({
     path,
     failure,
+    work,
     get: direct.get,
     getMany,
     scan: (choice, range, take) => {

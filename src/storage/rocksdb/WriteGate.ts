@@ -7,6 +7,7 @@
  * check between them. So a lazy write that finds the one before it unsynced syncs first. A durable write after a
  * lazy one needs no such care: losing the lazy one alone only means applying again.
  */
+import type { DiskWork } from "../DiskWork.ts"
 import type { FirstFailure } from "../FirstFailure.ts"
 import { failureIn } from "../StorageError.ts"
 import type { Sessions } from "./Database.ts"
@@ -17,13 +18,15 @@ import type { WalSync } from "./WalSync.ts"
 export class WriteGate {
   private readonly sessions: Sessions
   private readonly wal: WalSync
+  private readonly work: DiskWork
   private readonly failure: FirstFailure
   private tail: Promise<void> = Promise.resolve()
   private unsynced = false
 
-  constructor(sessions: Sessions, wal: WalSync, failure: FirstFailure) {
+  constructor(sessions: Sessions, wal: WalSync, work: DiskWork, failure: FirstFailure) {
     this.sessions = sessions
     this.wal = wal
+    this.work = work
     this.failure = failure
   }
 
@@ -39,7 +42,7 @@ export class WriteGate {
       }
     })
     // Only for the order of the writes: the caller has the error, and so has `failure`.
-    this.tail = turn.catch(() => undefined)
+    this.tail = this.work.counted(turn.catch(() => undefined))
     return turn
   }
 

@@ -4,12 +4,12 @@
  * except before an append to the log.
  */
 import { Effect } from "effect"
+import type { DiskWork, Promised } from "../DiskWork.ts"
 import type { FirstFailure } from "../FirstFailure.ts"
 import type { StorageError } from "../StorageError.ts"
 import type { Sessions } from "./Database.ts"
 import type { Family, Operation } from "./Operation.ts"
 import { checkOperation, checkRange, isState } from "./Operation.ts"
-import type { Promised } from "./Promised.ts"
 import { multiGet, scanRows } from "./Reader.ts"
 import type { RowView } from "./RowView.ts"
 import type { WalSync } from "./WalSync.ts"
@@ -34,13 +34,13 @@ export class Writes {
   constructor(
     sessions: Sessions,
     wal: WalSync,
-    promised: Promised,
+    work: DiskWork,
     failure: FirstFailure,
     cacheOf: (family: Family, store: RowStore) => WriteBackCache
   ) {
     this.sessions = sessions
-    this.gate = new WriteGate(sessions, wal, failure)
-    this.promised = promised
+    this.gate = new WriteGate(sessions, wal, work, failure)
+    this.promised = work.promised
     this.failure = failure
     this.cacheOf = cacheOf
   }

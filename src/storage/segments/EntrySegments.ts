@@ -10,7 +10,6 @@ import type { EntryStore, FoundEntries } from "../EntryStore.ts"
 import type { LogRecords } from "../LogRecords.ts"
 import { requireWhole } from "../LogRecords.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
-import { promisedIn } from "../rocksdb/Promised.ts"
 import type { RocksDb } from "../rocksdb/RocksDb.ts"
 import type { StorageError } from "../StorageError.ts"
 import { failureIn, lostFrom, StorageCorruption } from "../StorageError.ts"
@@ -33,8 +32,7 @@ const entriesOf = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Entry> =>
   writes.length === 1 ? (writes[0] as LogWrite).entries : writes.flatMap(({ entries }) => entries)
 
 const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore => {
-  const { failure, path } = database
-  const promised = promisedIn(path, failure)
+  const { failure, path, work: { promised, settled } } = database
 
   /** Begins on the stack of the caller, and ends there when the disk is fast: nothing waits for another turn then. */
   const append = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
@@ -95,7 +93,9 @@ const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore =
       )
     ),
     close: Effect.suspend(() =>
-      failure.error === undefined ? promised("close", () => log.close()) : Effect.sync(() => log.abandon())
+      failure.error === undefined
+        ? promised("close", () => log.close())
+        : Effect.map(settled, (ended) => ended ? log.abandon() : undefined)
     )
   }
 }
@@ -108,7 +108,7 @@ export const readSegments = Effect.fnUntraced(function*(
   floor: DurableFloor | undefined
 ) {
   const segmentBytes = yield* SegmentBytes
-  const found = yield* promisedIn(path, database.failure)("read the log", () => findLog(path, records, segmentBytes))
+  const found = yield* database.work.promised("read the log", () => findLog(path, records, segmentBytes))
   const { check } = found
   yield* requireWhole(path, records, check, floor)
   const { compacted, confState, hardState } = records
@@ -153,7 +153,7 @@ export const findSegments = Effect.fnUntraced(function*(
     yield* Effect.logInfo(`the log ends with an unfinished write of ${found.unfinishedBytes} bytes: leaves it out`)
   }
   const segments = new SegmentLog(yield* segmentOptions(database, path, syncs), found, found.check.last)
-  yield* promisedIn(path, database.failure)("take over the log", () => segments.takeOver(found))
+  yield* database.work.promised("take over the log", () => segments.takeOver(found))
   const entries: FoundEntries = { log, entries: entryStore(database, segments) }
   return entries
 })

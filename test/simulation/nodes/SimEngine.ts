@@ -7,6 +7,7 @@ import type { Operation } from "../../../src/storage/rocksdb/Operation.ts"
 import type { FamilyChoice, Reader } from "../../../src/storage/rocksdb/Reader.ts"
 import type { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
 import type { Family } from "../../../src/storage/rocksdb/Operation.ts"
+import { DiskWork } from "../../../src/storage/DiskWork.ts"
 import { FirstFailure } from "../../../src/storage/FirstFailure.ts"
 import type { StorageError } from "../../../src/storage/StorageError.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
@@ -296,6 +297,7 @@ export class SimEngine {
         }),
       path: this.path,
       failure: this.first,
+      work: new DiskWork(this.path, this.first),
       write: (family, operations, durability) => this.write(family, operations, durability === "lazy"),
       writeAll: (batches) =>
         Effect.suspend(() => {
