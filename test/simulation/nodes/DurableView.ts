@@ -48,10 +48,10 @@ const pointOf = ({ index, term }: { readonly index: number; readonly term: numbe
   term: Term(term)
 })
 
-/** What a marker asks of the release that opens the directory. */
+/** What a marker asks of the release that opens the directory. None opens one whose marker is damaged. */
 const levelIn = (row: StoredRow): number => {
   const readable = decodeReadableBy(row.value)
-  return readable instanceof CodecError ? baselineLevel : readable.required?.level ?? baselineLevel
+  return readable instanceof CodecError ? Infinity : readable.required?.level ?? baselineLevel
 }
 
 const noHardState: HardState = { term: Term(0), votedFor: undefined, commit: LogIndex(0) }
