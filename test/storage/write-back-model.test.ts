@@ -65,6 +65,7 @@ describe("the write-back cache", () => {
       const model = new Map<string, string>()
       const views: Array<{ readonly view: RowView; readonly moment: ReadonlyMap<string, string> }> = []
       const later: Array<{ readonly key: string; readonly value: string | undefined }> = []
+      const reads: Array<Promise<void>> = []
       let scan: PagedScan | undefined
       for (let step = 1; step <= 300; step++) {
         store.holding = random.chance(0.7)
@@ -98,7 +99,7 @@ describe("the write-back cache", () => {
         for (const go of random.chance(0.5) ? store.held.splice(0) : []) go()
         await new Promise((done) => setImmediate(done))
         if (store.held.length === 0) await read
-        else void read
+        else reads.push(read)
         if (await paging === false) scan = undefined
         const drawn = random.below(views.length + 1)
         const open = views[drawn]
@@ -111,6 +112,7 @@ describe("the write-back cache", () => {
         await view.close()
       }
       await store.letAllGo()
+      await Promise.all(reads)
       assert.deepStrictEqual([...store.content].sort(), [...model].sort())
       assert.strictEqual(store.openSnapshots, 0)
     })
