@@ -65,9 +65,26 @@ const sharedFiles = async () => {
   ]
 }
 
+/**
+ * V8 keeps a text with a single letter above U+00FF in two bytes a character, and takes longer to load it: 5 % of the
+ * processor time of a verb, and 1.6 MiB of a node.
+ */
+const asciiOnly = {
+  name: "ascii only",
+  generateBundle(_, bundle) {
+    for (const chunk of Object.values(bundle).filter(({ type }) => type === "chunk")) {
+      chunk.code = chunk.code.replace(
+        /[^\0-\x7f]/g,
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
+      )
+    }
+  }
+}
+
 export default defineConfig(async () => [
   {
     ...commandLine,
+    plugins: [asciiOnly],
     // Node keeps the text of what it has loaded in memory: the documentation in it would be 3 MiB of every process.
     output: {
       dir: "dist/cli",

@@ -49,6 +49,11 @@ it("loads few files for a verb, no TLS before it is needed, and little for the g
   assert.sameMembers([...loads("lock-guard.js")].filter((name) => !isBuiltin(name)), ["./guard.js"])
 })
 
+it("is ASCII, of which V8 keeps a byte for each character", () => {
+  const wide = readdirSync(folder).filter((file) => readFileSync(`${folder}/${file}`).some((byte) => byte > 0x7f))
+  assert.deepStrictEqual(wide, [])
+})
+
 it("has each module of the library with its declarations, and nothing of files that are gone", async () => {
   const below = (root: string, wanted: (file: string) => boolean) =>
     readdirSync(root, { recursive: true, encoding: "utf8" }).filter(wanted).sort()
