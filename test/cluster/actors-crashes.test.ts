@@ -1,8 +1,9 @@
 /** States of entities and compensations of workflows over kill -9 of the processes that were at work on them. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Queue } from "effect"
 import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
+import * as Nightly from "../../examples/actors/Nightly.ts"
 import * as Orders from "../../examples/actors/Orders.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Change, Wallet } from "../actors/state/Wallet.ts"
@@ -81,6 +82,39 @@ it.live(
           "shop/one/ship": "1"
         })
       }).pipe(Effect.scoped, Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints })))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+  300_000
+)
+
+it.live(
+  "a job that runs every second has all its runs when its runner and the leading node are killed",
+  () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(3)
+      yield* Cluster.start(cluster)
+      const [one = 0, two = 0] = yield* freePorts(2)
+      const start = Effect.fnUntraced(function*(port: number) {
+        const runs = yield* Queue.unbounded<string>()
+        const child = yield* startRunner("./ReportRunner.ts", [cluster.endpointList, String(port)], {
+          onLine: (line) => Queue.offer(runs, line)
+        })
+        return { child, runs }
+      })
+      const both = yield* Effect.all([start(one), start(two)], { concurrency: "unbounded" })
+      const threeRuns = both.map((runner) => Effect.as(Queue.takeN(runner.runs, 3), runner))
+      const owner = yield* Effect.raceAll(threeRuns)
+      const other = both[0] === owner ? both[1] : both[0]
+      yield* owner.child.kill({ killSignal: "SIGKILL" })
+      const leader = yield* cluster.leader.pipe(Effect.provide(Cluster.client(cluster)))
+      yield* leader.stop("SIGKILL")
+      yield* leader.start
+      yield* Queue.takeN(other.runs, 10)
+      const times = yield* Nightly.written.pipe(
+        Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints }))
+      )
+      const seconds = times.map((time) => Date.parse(time) / 1_000)
+      const [first = 0] = seconds
+      assert.deepStrictEqual(seconds, seconds.map((_, at) => first + at), "one report for each second")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
   300_000
 )
