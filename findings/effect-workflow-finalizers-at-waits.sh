@@ -2,14 +2,15 @@
 # effect/workflow: what stands in `ensuring`, `onError` or a release runs each time that the workflow waits.
 #
 # Versions:  effect 4.1.0, Node.js 24.21.0. Seen 2026-12-01.
-# Expected:  a workflow reads like a program that goes on for days. What is acquired around a durable sleep is held until
-#            it is over, `onError` hears of failures, and each of them runs once; in between the workflow just waits.
+# Expected:  a workflow reads like a program that goes on for days. What is acquired around a durable sleep is held
+#            until it is over, `onError` hears of failures, and each of them runs once; in between the workflow waits.
 # Happens:   to wait is to be interrupted: the run ends there, with all its finalizers, and a new run begins when the
 #            wait is over. So a seat that is reserved around an approval is given up as soon as the approval is asked
 #            for, and reserved again when it has come; an `onError` that tells somebody does so at each wait. None of
-#            them can tell a wait from an interruption of the workflow. Activities are not concerned: they run once.
-# Setup:     a workflow that sleeps for two hours, a day and again two hours, in the memory engine, under the test clock.
-#            The events, in order, until it waits for the first time and after that.
+#            them can tell a wait from an interruption of the workflow. Activities are not concerned: they run once. With
+#            the engine of the cluster it is the same.
+# Setup:     a workflow that sleeps for two hours, a day and again two hours, in the memory engine, under the test
+#            clock. The events, in order, until it waits for the first time, and how many there were at its end.
 # Output:    until the first wait: activity, acquire, onError: interrupted, ensuring, release
 #            in all: acquire 4, ensuring 4, release 4, onError: interrupted 3, activity 1
 #            the workflow: succeeded

@@ -2,9 +2,9 @@
 # etcd3 (npm): a transaction over two keys conflicts each time, though nobody else is there, when one is older.
 #
 # Versions:  etcd3 1.1.2 (npm), Debian etcd-server 3.4.23-4+b4 (bookworm, amd64), Node.js 24.21.0. Seen 2026-12-01.
-# Expected:  `stm().transact(…)` fails with a conflict when another client has changed one of its keys meanwhile, and is
-#            tried again then. Alone in the cluster it commits at once, as the transfer between two accounts that the
-#            documentation of `SoftwareTransaction` shows.
+# Expected:  `stm().transact(…)` fails with a conflict when another client has changed one of its keys meanwhile, and
+#            is tried again then. Alone in the cluster it commits at once, as the transfer between two accounts that
+#            the documentation of `SoftwareTransaction` shows.
 # Happens:   with the isolation that is the default, a key that is written must not have changed after the oldest of
 #            the keys that were read had changed; the library for Go has it compared with the revision at which they
 #            were read. Two accounts that were put one after the other are at different revisions: the transfer

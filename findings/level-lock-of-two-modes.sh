@@ -2,8 +2,8 @@
 # level-lock: two readers of a key exclude each other, and a reader and a writer do not.
 #
 # Versions:  level-lock 1.0.1, read-write-mutexify 2.1.0, memory-level 3.1.0, Node.js 24.21.0. Seen 2026-12-01.
-# Expected:  "in-memory advisory read/write locks", with modes "r", "w" and "rw" like those of `flock`, to which its page
-#            compares them: any number of readers, or one writer.
+# Expected:  "in-memory advisory read/write locks", with modes "r", "w" and "rw", and advisory as those of `flock`, to
+#            which its page compares them: any number of readers, or one writer.
 # Happens:   "r" and "w" are two locks that have nothing to do with each other, each of which one caller can have. A
 #            second reader is refused, as if the key were being written, while a writer goes ahead under the reader's
 #            eyes. What should be read as it was all the while needs "rw", and so does the writer that must not disturb
