@@ -7,8 +7,8 @@
 # Happens:   to wait is to be interrupted: the run ends there, with all its finalizers, and a new run begins when the
 #            wait is over. So a seat that is reserved around an approval is given up as soon as the approval is asked
 #            for, and reserved again when it has come; an `onError` that tells somebody does so at each wait. None of
-#            them can tell a wait from an interruption of the workflow. Activities are not concerned: they run once. With
-#            the engine of the cluster it is the same.
+#            them can tell a wait from an interruption of the workflow. Activities are not concerned: they run once.
+#            With the engine of the cluster it is the same.
 # Setup:     a workflow that sleeps for two hours, a day and again two hours, in the memory engine, under the test
 #            clock. The events, in order, until it waits for the first time, and how many there were at its end.
 # Output:    until the first wait: activity, acquire, onError: interrupted, ensuring, release
