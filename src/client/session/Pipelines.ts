@@ -25,6 +25,8 @@ export interface Pipelines {
   readonly repeatable: Pipeline
   /** Queries. Those that were asked for alike share calls. */
   readonly reads: (consistency: Consistency | undefined, from: ReadFrom | undefined) => Pipeline
+  /** Queries that the node of this process answers and no other, from what it has applied. */
+  readonly ownReads: Pipeline
   /** The client's limit on an operation, in milliseconds. */
   readonly requestTimeoutMs: number
 }
@@ -109,6 +111,7 @@ export const make: (
   return {
     writes,
     repeatable,
+    ownReads: readPipeline("stale", "any", new Router([toAny.target], nowMs)),
     reads: (consistency = client.consistency, from = client.readFrom) => reads[consistency][from],
     requestTimeoutMs: client.requestTimeoutMs
   }

@@ -147,12 +147,24 @@ export class Requests {
 
   /** Has a query answered. */
   read(query: Query, options: ReadOptions | undefined): Effect.Effect<Answer, ReadFailure | LeaseNotFound> {
+    return this.ask(this.pipelines.reads(options?.consistency, options?.readFrom), query, options)
+  }
+
+  /** Has a query answered by the node of this process and no other, from what it has applied. */
+  readOwn(query: Query, options: OperationOptions | undefined): Effect.Effect<Answer, ReadFailure | LeaseNotFound> {
+    return this.ask(this.pipelines.ownReads, query, options)
+  }
+
+  private ask(
+    pipeline: Pipeline,
+    query: Query,
+    options: OperationOptions | undefined
+  ): Effect.Effect<Answer, ReadFailure | LeaseNotFound> {
     const problem = queryProblem(query)
     if (problem !== undefined) return Effect.fail(invalid(problem))
     const bytes = encodeQuery(query)
     const tooLarge = query._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    const pipeline = this.pipelines.reads(options?.consistency, options?.readFrom)
     return Effect.catchTag(
       pipeline.submit(bytes, this.timeout(options), answerOf, mostAnswered(query), spanName(query)),
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.

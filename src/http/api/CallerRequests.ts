@@ -6,7 +6,14 @@
 import { Effect, Exit, Result } from "effect"
 import type { AccessError } from "../../FlareDbError.ts"
 import { Indeterminate, Unavailable } from "../../FlareDbError.ts"
-import type { Answer, OperationOptions, ReadOptions, RequestPort, WriteFailure } from "../../client/session/Requests.ts"
+import type {
+  Answer,
+  OperationOptions,
+  ReadOptions,
+  RequestPort,
+  Requests,
+  WriteFailure
+} from "../../client/session/Requests.ts"
 import type { Command } from "../../kv/model/Command.ts"
 import { encodeCommand } from "../../kv/model/Command.ts"
 import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
@@ -22,7 +29,7 @@ import type { RequestCallers } from "../RequestCallers.ts"
 
 export interface CallerRequestsOptions {
   /** Those of the client of this process. */
-  readonly requests: RequestPort
+  readonly requests: RequestPort & Pick<Requests, "readOwn">
   readonly node: Pick<RaftNode["Service"], "access" | "readBarrier">
   /** Absent where every caller may do everything, and nothing is written down. */
   readonly callers?: RequestCallers | undefined
@@ -97,7 +104,9 @@ export class CallerRequests implements RequestPort {
   read(query: Query, options: ReadOptions | undefined): ReturnType<RequestPort["read"]> {
     const { callers, node, request, requests } = this.options
     if (callers === undefined) return requests.read(query, options)
-    const work = requests.read(query, options)
+    // What another node answers may be newer than the roles that this one knows.
+    const isOwn = options?.consistency === "stale" && options.readFrom !== "leader" && this.isJudged
+    const work = isOwn ? requests.readOwn(query, options) : requests.read(query, options)
     const operation = encodeQuery(query)
     const judge = (unproven?: Unavailable) => callers.guard.queries(request, [operation], unproven)
     const judged = Effect.suspend(() => {
@@ -111,7 +120,6 @@ export class CallerRequests implements RequestPort {
       )
     })
     // Another node may answer, for which this one asks what the caller may see.
-    const isOwn = options?.consistency === "stale" && options.readFrom !== "leader"
     return isOwn || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
   }
 

@@ -1,14 +1,19 @@
 /** Who may do what over HTTP: each request is made as its caller, and written down like any other. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Exit, Layer, Redacted } from "effect"
 import type { AuditEvents } from "../../../src/callers/AuditLog.ts"
 import { AuditLog } from "../../../src/callers/AuditLog.ts"
 import { Access } from "../../../src/client/Access.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
+import type { Connection } from "../../../src/client/connection/Connection.ts"
+import * as RemoteClient from "../../../src/client/RemoteClient.ts"
 import { ClientRequests } from "../../../src/client/session/Requests.ts"
 import * as FlareDb from "../../../src/FlareDb.ts"
+import { Unavailable } from "../../../src/FlareDbError.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
+import * as NodeOperations from "../../../src/server/NodeOperations.ts"
+import { WatchServer } from "../../../src/server/WatchServer.ts"
 import { eventually } from "../../Eventually.ts"
 import { hearing, putRole, putUser, tokenOf } from "../../server/PortClients.ts"
 import type { Asked } from "./ApiPort.ts"
@@ -181,6 +186,43 @@ describe("callers over HTTP", () => {
         yield* taken(node)
         change = given
         assert.strictEqual(yield* asked, 200, `${what}, given`)
+      }
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("are answered by the node that judged them, where they ask for no proof", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      let isStopping = false
+      /** A client of the node in memory, and of one that is ahead of it in all it says. */
+      const cluster = Layer.effectContext(Effect.gen(function*() {
+        const services = yield* Layer.build(FlareDb.layerMemory)
+        const [node, watches] = [Context.get(services, RaftNode), Context.get(services, WatchServer)]
+        const operations = yield* NodeOperations.make(node, watches, "memory")
+        const read = (name: string): Connection["read"] => (queries, consistency, from, done, traces) => {
+          asked.push(name)
+          if (name !== "own" || !isStopping) return operations.read(queries, consistency, from, done, traces)
+          const stopping = new Unavailable({ reason: "the node stops" })
+          done(Exit.succeed(queries.map(() => stopping)))
+        }
+        const [own, other] = [{ host: "own", port: 1 }, { host: "other", port: 2 }]
+        const client = RemoteClient.layerConnect(
+          { endpoints: [other, own] },
+          ({ host }) => Effect.succeed({ ...operations, read: read(host) }),
+          own
+        )
+        return Context.merge(services, yield* Effect.orDie(Layer.build(client)))
+      }))
+      const { as } = yield* secured("writes", cluster)
+      yield* as("alice")("/v1/keys/alice/a", put("x"))
+      const stale = (path: string) =>
+        as("alice")(`${path}${path.includes("?") ? "&" : "?"}consistency=stale&timeoutMs=50`)
+      for (const path of ["/v1/keys/alice/a", "/v1/scan?prefix=alice/", "/v1/count?prefix=alice/"]) {
+        asked.length = 0
+        isStopping = false
+        assert.strictEqual((yield* stale(path)).status, 200, path)
+        isStopping = true
+        assert.deepInclude((yield* stale(path)).json, { wasWritten: "no", retry: "later" }, path)
+        assert.deepStrictEqual([...new Set(asked)], ["own"], path)
       }
     }).pipe(Effect.scoped, quietly))
 
