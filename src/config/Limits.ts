@@ -77,7 +77,7 @@ export const limitSettings = {
       "with a warning, where they do not fit into the descriptors of its process"
   ),
   maxPeerConnections: count(64, "connections to the peer port, of which each other node needs three; more are closed"),
-  maxHttpConnections: count(256, "connections to the HTTP port; more are closed"),
+  maxHttpConnections: count(256, "connections to the HTTP port; beyond it only probes are answered"),
   maxHttpRequests: count(
     128,
     "requests of the HTTP API under way at a node; more are refused as Overloaded"
@@ -177,3 +177,6 @@ export const limitsOf = (limits: Partial<Limits> = {}): Limits => {
  */
 export const clientPortConnections = (maxClientConnections: number): number =>
   maxClientConnections + Math.min(64, Math.max(8, Math.ceil(maxClientConnections / 4)))
+
+/** Connections of the HTTP port beyond its limit: answers to probes, while all within it have a request under way. */
+export const httpProbeConnections = 8

@@ -8,7 +8,7 @@ import { readdir, readFile } from "node:fs/promises"
 import { warnShare } from "../BoundedTables.ts"
 import type { Limits } from "../config/Limits.ts"
 import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
-import { clientPortConnections } from "../config/Limits.ts"
+import { clientPortConnections, httpProbeConnections } from "../config/Limits.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 
 /**
@@ -36,7 +36,7 @@ const minClientConnections = 16
 
 /** Descriptors below which a node does not start. */
 export const minDescriptors = processDescriptors + minStoreDescriptors + minPeerConnections + minHttpConnections +
-  clientPortConnections(minClientConnections)
+  httpProbeConnections + clientPortConnections(minClientConnections)
 
 /** How often open descriptors are counted, in milliseconds. */
 const countMs = 5_000
@@ -51,7 +51,7 @@ export interface Shares {
 type ConnectionLimits = Pick<Limits, "maxClientConnections" | "maxHttpConnections" | "maxPeerConnections">
 
 const connections = ({ maxClientConnections, maxHttpConnections, maxPeerConnections }: ConnectionLimits): number =>
-  clientPortConnections(maxClientConnections) + maxHttpConnections + maxPeerConnections
+  clientPortConnections(maxClientConnections) + maxHttpConnections + httpProbeConnections + maxPeerConnections
 
 /** Descriptors from which on no limit is lowered and the store opens all the tables that it has a use for. */
 export const wantedDescriptors = (limits: ConnectionLimits): number =>
@@ -80,7 +80,7 @@ export const share = (limits: Limits, available: number): Shares => {
   const maxHttpConnections = Math.min(limits.maxHttpConnections, Math.max(minHttpConnections, eighth))
   const maxClientConnections = Math.min(
     limits.maxClientConnections,
-    clientsWithin(left - maxPeerConnections - maxHttpConnections)
+    clientsWithin(left - maxPeerConnections - maxHttpConnections - httpProbeConnections)
   )
   return { limits: { ...limits, maxPeerConnections, maxHttpConnections, maxClientConnections }, maxOpenTables }
 }

@@ -46,6 +46,8 @@ import type { ProcessReport, StatusDocument } from "../protocol/NodeReport.ts"
 import * as ProcessFacts from "../server/ProcessFacts.ts"
 import { upToDate } from "../node/UpToDate.ts"
 import { version } from "../Version.ts"
+import { failed } from "./api/FailureResponse.ts"
+import { failureOf } from "./api/Failures.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess, unproven } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
@@ -249,7 +251,8 @@ const admission = Effect.fnUntraced(function*(
   { callers: config, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
   violations: ProtocolViolations,
-  answers: OpenAnswers
+  answers: OpenAnswers,
+  connections: HttpConnections
 ): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
   const node = yield* RaftNode
   const { access = onlyAdministrators, appliedAccess = access } = node
@@ -267,6 +270,8 @@ const admission = Effect.fnUntraced(function*(
     : new RequestCallers({ authentication, access: appliedAccess, violations, metrics, audit })
   const http = new HttpAccess({ authentication, access, metrics, violations, audit, callers, room: answers.refusal })
   return (path, request) => {
+    const full = path === "/metrics" ? undefined : connections.refusal(request.socket)
+    if (full !== undefined) return Effect.succeed(failed(failureOf(full)))
     const { authorization } = request.headers
     const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
     const caller = { remote: sockets.remoteOf(request.socket), from, authorization }
@@ -300,13 +305,13 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, violations)
   const answers = new OpenAnswers(limits.maxPendingAnswerBytes)
-  const admit = yield* admission(options, sockets, violations, answers)
   const metrics = yield* CallMetrics.make("http")
   const connections = new HttpConnections({
     maximum: limits.maxHttpConnections,
     violations,
     acceptedOf: (socket) => sockets.acceptedOf(socket)
   })
+  const admit = yield* admission(options, sockets, violations, answers, connections)
   yield* watchTables([connections.table, answers.table])
   const servers: Array<Server> = []
   const make = () => {

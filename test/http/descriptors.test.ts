@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import { clientPortConnections, defaultLimits } from "../../src/config/Limits.ts"
+import { clientPortConnections, defaultLimits, httpProbeConnections } from "../../src/config/Limits.ts"
 import { layerMetrics, limitOf, minDescriptors, share } from "../../src/http/Descriptors.ts"
 
 const all = (limits: typeof defaultLimits): number =>
-  clientPortConnections(limits.maxClientConnections) + limits.maxPeerConnections + limits.maxHttpConnections
+  clientPortConnections(limits.maxClientConnections) + limits.maxPeerConnections + limits.maxHttpConnections +
+  httpProbeConnections
 
 describe("descriptors", () => {
   it("are enough for every limit, and for all tables, where there are many", () => {

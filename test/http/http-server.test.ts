@@ -20,7 +20,7 @@ import type { Socket } from "node:net"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Fatal } from "../../src/FlareDbError.ts"
-import { defaultLimits } from "../../src/config/Limits.ts"
+import { defaultLimits, httpProbeConnections } from "../../src/config/Limits.ts"
 import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/model/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { waitingOf } from "../../src/node/Waiting.ts"
@@ -348,8 +348,31 @@ describe("HttpServer", () => {
         assert.isTrue(yield* isAnswered(silent))
         yield* keepBusy(first)
         yield* keepBusy(second)
-        assert.isFalse(yield* isAnswered(yield* connect(first)), "all are busy")
-        assert.isFalse(yield* isAnswered(yield* connect(second)), "all are busy")
+        /** What all comes on a connection before it is closed. */
+        const answerTo = (socket: Socket, path: string) =>
+          Effect.callback<string>((resume) => {
+            let text = ""
+            socket.on("data", (bytes: Buffer) => {
+              text += bytes.toString()
+            })
+            socket.once("close", () => resume(Effect.succeed(text)))
+            socket.write(get(path) + get("/livez"))
+          })
+        for (const path of ["/livez", "/readyz", "/metrics"]) {
+          const answer = yield* answerTo(yield* connect(first), path)
+          assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/, path)
+          assert.strictEqual(answer.split("HTTP/1.1 ").length, 2, `one answer: ${path}`)
+        }
+        for (const path of ["/status", "/debug/raft", "/plain"]) {
+          const answer = yield* answerTo(yield* connect(second), path)
+          assert.match(answer, /^HTTP\/1\.1 429 /, path)
+          assert.match(answer, /"limit":"maxHttpConnections","current":3,"maximum":3/, path)
+        }
+        const idle = yield* Effect.replicateEffect(connect(first), httpProbeConnections)
+        for (const one of idle) one.resume()
+        assert.isTrue(yield* isAnswered(yield* connect(first)), "a silent one of those gives way")
+        yield* eventually("the silent one", Effect.sync(() => idle.filter((one) => one.destroyed).length === 1))
+        for (const one of idle) one.destroy()
         assert.deepStrictEqual(busy.map((socket) => socket.destroyed), [false, false, false])
       })).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
 
