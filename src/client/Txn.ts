@@ -277,3 +277,5 @@ export const resultOf = <Do extends Ops, Else extends Ops>(
 /** What the store calls the parts of a transaction, in the words of {@link Txn}. */
 export const fieldOf = (field: string): string =>
   field.replace(/^compares\b/, "if").replace(/^success\b/, "do").replace(/^failure\b/, "else")
+    // Callers name ranges by their prefixes.
+    .replace(/\brange(?:\.(?:gte|lt))?$/, "prefix")

@@ -268,21 +268,52 @@ const requestOf = (target: WatchTarget, options: WatchOptions): WatchRequest | I
   }
 }
 
-/** The ranges of a target, or what is wrong with them. */
+/** The lists of a target that names several ranges at once. */
+const lists = ["keys", "prefixes", "ranges"] as const
+
+/** The ranges of a target, or what is wrong with them, in the words of the target. */
 export const rangesOf = (target: WatchTarget): KeyRanges | Problem => {
-  if ("prefix" in target) return KeyRanges.make([prefixRange(bytesOf(target.prefix))])
-  if ("range" in target) return KeyRanges.make([boundsOf(target.range)])
-  const keys = ("key" in target ? [target.key] : target.keys ?? []).map(bytesOf)
-  for (const [i, key] of keys.entries()) {
-    const found = keyProblem(key.byteLength, "key" in target ? "key" : `keys[${i}]`)
+  const named = namedRanges(target)
+  for (const { bytes, name } of named) {
+    const found = bytes === undefined ? undefined : keyProblem(bytes, name)
     if (found !== undefined) return found
   }
-  const { prefixes = [], ranges = [] } = "key" in target ? {} : target
-  return KeyRanges.make([
-    ...keys.map(singleKey),
-    ...prefixes.map((prefix) => prefixRange(bytesOf(prefix))),
-    ...ranges.map(boundsOf)
-  ])
+  const made = KeyRanges.make(named.map(({ range }) => range))
+  if (made instanceof KeyRanges) return made
+  const [, index, end] = /^range(?:s\[(\d+)\])?(?:\.(gte|lt))?$/.exec(made.field) ?? []
+  const name = named[Number(index ?? 0)]?.name
+  if (made.field === "ranges" || name === undefined) {
+    const given = lists.filter((list) => list in target)
+    return problem((given.length === 0 ? lists : given).join(" or "), made.problem)
+  }
+  const isRange = name.startsWith("range")
+  return problem(isRange && end !== undefined ? `${name}.${end === "gte" ? "from" : "to"}` : name, made.problem)
+}
+
+interface NamedRange {
+  /** What the target calls it. */
+  readonly name: string
+  readonly range: KeyRange
+  /** How many bytes a key has. */
+  readonly bytes?: number
+}
+
+const namedRanges = (target: WatchTarget): ReadonlyArray<NamedRange> => {
+  const ofKey = (name: string, data: Data): NamedRange => {
+    const key = bytesOf(data)
+    return { name, range: singleKey(key), bytes: key.byteLength }
+  }
+  const ofPrefix = (name: string, data: Data): NamedRange => ({ name, range: prefixRange(bytesOf(data)) })
+  const ofRange = (name: string, range: WatchedRange): NamedRange => ({ name, range: boundsOf(range) })
+  if ("key" in target) return [ofKey("key", target.key)]
+  if ("prefix" in target) return [ofPrefix("prefix", target.prefix)]
+  if ("range" in target) return [ofRange("range", target.range)]
+  const { keys = [], prefixes = [], ranges = [] } = target
+  return [
+    ...keys.map((key, i) => ofKey(`keys[${i}]`, key)),
+    ...prefixes.map((prefix, i) => ofPrefix(`prefixes[${i}]`, prefix)),
+    ...ranges.map((range, i) => ofRange(`ranges[${i}]`, range))
+  ]
 }
 
 const boundsOf = ({ from, to }: WatchedRange): KeyRange => ({ gte: bytesOf(from), lt: bytesOf(to) })

@@ -149,5 +149,8 @@ it.effect("refuses prefixes that cannot be watched, and options by which it woul
     }
     const elsewhere = Mirror.make({ prefixes: ["m/a/", "n/"], listWithin: "m/" })
     assert.deepInclude(yield* Effect.flip(elsewhere), { _tag: "InvalidArgument", field: "listWithin" })
-    assert.deepInclude(yield* Effect.flip(Mirror.make({ prefixes: [] })), { _tag: "InvalidArgument", field: "ranges" })
+    assert.deepInclude(yield* Effect.flip(Mirror.make({ prefixes: [] })), {
+      _tag: "InvalidArgument",
+      field: "prefixes"
+    })
   }).pipe(inMemory))

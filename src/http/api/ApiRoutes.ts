@@ -1,5 +1,6 @@
 /** The API as routes of the HTTP port: its handlers, its document, the page about it, and what else is under `/v1`. */
 import { Effect, Layer } from "effect"
+import type { HttpMethod } from "effect/http"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import type { ClientRequests } from "../../client/session/Requests.ts"
@@ -8,6 +9,7 @@ import type { RaftNode } from "../../node/RaftNode.ts"
 import { printable } from "../../Printable.ts"
 import { Api, Malformed } from "./Api.ts"
 import type { ApiLimits } from "./ApiServer.ts"
+import { METHODS } from "../NodeHttp.ts"
 import { ApiServer, make } from "./ApiServer.ts"
 import * as DocsPage from "./DocsPage.ts"
 import { failed } from "./FailureResponse.ts"
@@ -20,6 +22,7 @@ import { transactionHandlers } from "./TransactionHandlers.ts"
 import { watchHandlers } from "./WatchHandlers.ts"
 
 const openApiPath = "/v1/openapi.json"
+const docsPath = "/v1/docs"
 
 /** What does not fit the definition, in the words of the API. */
 const Malforming = HttpApiMiddleware.layerSchemaErrorTransform(Malformed, ({ cause, kind }) => {
@@ -27,13 +30,35 @@ const Malforming = HttpApiMiddleware.layerSchemaErrorTransform(Malformed, ({ cau
   return Effect.succeed(failed(apiFailure("InvalidArgument", message, { field, problem })))
 })
 
-/** Everything else under `/v1`. A `HEAD` is answered as the `GET` is, without its body. */
+/** What there is beside the definition. */
+const pages = [{ method: "GET", path: openApiPath }, { method: "GET", path: docsPath }]
+
+/** Each path of the API, as an expression, with a method of it. */
+const endpoints = [...pages, ...Object.values(Api.groups).flatMap((group) => Object.values(group.endpoints))]
+  .map(({ method, path }) => ({
+    method,
+    path: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll("*", ".*").replaceAll(/:\w+/g, "[^/]+")}$`)
+  }))
+
+/** The methods that a path has; none for a path that does not exist. A `HEAD` is a `GET` without a body. */
+const methodsOf = (path: string): ReadonlyArray<string> =>
+  [...new Set(endpoints.filter((endpoint) => endpoint.path.test(path)).map(({ method }) => method))]
+    .flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method])
+
+/** Everything else under `/v1`, by any method. A `HEAD` comes here as the `GET` that there is not. */
 const nothingThere = HttpRouter.addAll(
-  (["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
-    HttpRouter.route(method, "/v1/*", (request) => {
-      const what = `${request.method} ${printable(request.url.split("?", 1)[0] as string).slice(0, 200)}`
-      const text = `there is no ${what}; GET /v1/docs lists what there is`
-      return Effect.succeed(failed(apiFailure("PathNotFound", text, {})))
+  METHODS.filter((method) => method !== "HEAD").map((method) =>
+    // The router takes any method that the parser does.
+    HttpRouter.route(method as HttpMethod.HttpMethod, "/v1/*", (request) => {
+      const path = request.url.split("?", 1)[0] as string
+      const allowed = methodsOf(path)
+      const text = `there is no ${request.method} ${printable(path).slice(0, 200)}`
+      if (allowed.length === 0) {
+        return Effect.succeed(failed(apiFailure("PathNotFound", `${text}; GET /v1/docs lists what there is`, {})))
+      }
+      const methods = allowed.join(", ")
+      const failure = apiFailure("MethodNotAllowed", `${text}; that path has ${methods}`, { allowed })
+      return Effect.succeed(failed(failure, { allow: methods }))
     })
   )
 )
@@ -81,6 +106,6 @@ export const layer = (
     Layer.provide(Malforming),
     Layer.provide(HttpServer.layerServices)
   )
-  const page = HttpRouter.add("GET", "/v1/docs", Effect.sync(() => HttpServerResponse.html(DocsPage.render())))
+  const page = HttpRouter.add("GET", docsPath, Effect.sync(() => HttpServerResponse.html(DocsPage.render())))
   return Layer.mergeAll(exactUrls, api, page, nothingThere)
 }

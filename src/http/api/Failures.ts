@@ -50,6 +50,8 @@ const failures = {
   CrossSite: failure("CrossSite", 403, "no", "never", {}),
   KeyNotFound: failure("KeyNotFound", 404, "no", "never", {}),
   PathNotFound: failure("PathNotFound", 404, "no", "never", {}),
+  /** The path has other methods. */
+  MethodNotAllowed: failure("MethodNotAllowed", 405, "no", "never", { allowed: Schema.Array(Schema.String) }),
   LeaseNotFound: failure("LeaseNotFound", 404, "no", "never", { lease: Schema.Number }),
   /** The transaction was carried out once, and its results are known no more. */
   ResultsNotKept: failure("ResultsNotKept", 409, "yes", "never", {

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { OpenApi } from "effect/http-api"
+import { METHODS } from "node:http"
 import { Api } from "../../../src/http/api/Api.ts"
 import { someCluster } from "../../client/Identities.ts"
 import type { Asked } from "./ApiPort.ts"
@@ -139,9 +140,42 @@ describe("a request that is wrong", () => {
       assert.deepStrictEqual((yield* ask("/v1/scan")).json, { entries: [], revision: 0 })
       assert.deepStrictEqual((yield* ask("/v1/leases")).json, { leases: [] })
       for (
-        const [path, asked] of [["/v1/keys", post], ["/v1/nothing", {}], ["/v1", {}], ["/v1/scan", put()]] as const
+        const [path, asked] of [["/v1/keys", post], ["/v1/nothing", {}], ["/v1", {}]] as const
       ) {
         assert.strictEqual((yield* ask(path, asked)).json?.tag, "PathNotFound", path)
+      }
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("is one of a method that its path does not have, and says which ones it has", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* port()
+      const paths: Readonly<Record<string, ReadonlyArray<string>>> = {
+        "/v1/keys/a": ["GET", "HEAD", "PUT", "DELETE"],
+        "/v1/keys/a/b": ["GET", "HEAD", "PUT", "DELETE"],
+        "/v1/scan": ["GET", "HEAD"],
+        "/v1/count?prefix=a": ["GET", "HEAD"],
+        "/v1/txn": ["POST"],
+        "/v1/leases": ["POST", "GET", "HEAD"],
+        "/v1/leases/7": ["GET", "HEAD", "DELETE"],
+        "/v1/leases/7/keep-alive": ["POST"],
+        "/v1/watch?key=a": ["GET", "HEAD"],
+        "/v1/docs": ["GET", "HEAD"],
+        "/v1/openapi.json": ["GET", "HEAD"],
+        "/v1": [],
+        "/v1/nothing": [],
+        "/v1/openapiXjson": [],
+        "/v1/leases/7/other": []
+      }
+      for (const [path, allowed] of Object.entries(paths)) {
+        // Node itself ends a CONNECT, which names no path.
+        for (const method of METHODS.filter((one) => one !== "CONNECT" && !allowed.includes(one))) {
+          const { headers, json, status } = yield* ask(path, { method })
+          const what = `${method} ${path}`
+          if (method === "HEAD") assert.strictEqual(status, allowed.length === 0 ? 404 : 405, what)
+          else if (allowed.length === 0) assert.deepInclude(json, { tag: "PathNotFound", wasWritten: "no" }, what)
+          else assert.deepInclude(json, { tag: "MethodNotAllowed", allowed, wasWritten: "no", retry: "never" }, what)
+          assert.strictEqual(headers.allow, allowed.length === 0 ? undefined : allowed.join(", "), what)
+        }
       }
     }).pipe(Effect.scoped, quietly))
 })
