@@ -51,7 +51,7 @@ const text = (name: string) => Config.option(Config.String(name))
 const refreshesPerLock = 2
 
 /** Longest time that one lock may have: the store grants no lease for longer by default. */
-const maxLockMs = Duration.toMillis(Duration.days(7))
+export const maxLockMs = Duration.toMillis(Duration.days(7))
 
 const millisOf = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 

@@ -1,6 +1,6 @@
 /** Effect's persisted queue on FlareDB in memory, and the suite on Effect's own memory store. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/index.ts"
 import { Indeterminate, Unavailable } from "../../src/FlareDbError.ts"
@@ -42,6 +42,33 @@ const textsOf = (services: Services, lockExpiration = 60_000) =>
     (context) =>
       Context.get(context, PersistedQueue.PersistedQueueFactory).make({ name: "texts", schema: Schema.String })
   )
+
+it.live("refuses a number of attempts that is none, and takes nothing", () =>
+  Effect.gen(function*() {
+    const services = yield* memory
+    const context = yield* Layer.build(Layer.provide(layerPersistedQueueStore(), services))
+    const store = Context.get(context, PersistedQueue.PersistedQueueStore)
+    yield* store.offer({ name: "jobs", id: "1", element: 1, isCustomId: true, delay: undefined })
+    const take = (maxAttempts: number) =>
+      Effect.scoped(store.take({ name: "jobs", maxAttempts, retryDelay: () => Effect.succeed(Duration.zero) }))
+    for (const maxAttempts of [0, -1, 2.5, NaN, -Infinity, 2 ** 53]) {
+      const error = yield* Effect.flip(take(maxAttempts))
+      assert.include(error.message, `invalid maxAttempts: ${maxAttempts} is not an integer of at least 1`)
+    }
+    assert.deepInclude(yield* take(Infinity), { id: "1", attempts: 1 })
+  }).pipe(Effect.scoped))
+
+it.live("refuses a lock that no lease can hold", () =>
+  Effect.gen(function*() {
+    const services = yield* memory
+    for (const lockExpiration of [0, 999, "8 days", "Infinity"] as const) {
+      const exit = yield* Effect.exit(
+        Effect.scoped(Layer.build(Layer.provide(layerPersistedQueueStore({ lockExpiration }), services)))
+      )
+      assert(exit._tag === "Failure")
+      assert.match(Cause.pretty(exit.cause), /lockExpiration.*it must be 1 second to 7 days/)
+    }
+  }).pipe(Effect.scoped))
 
 /** The same services, with a key-value store that does something else when it writes. */
 const withWrites = (

@@ -18,7 +18,10 @@
  */
 import { Duration, Effect, Layer, RcMap } from "effect"
 import { PersistedQueue } from "effect/persistence"
+import { InvalidConfig } from "../../config/ConfigProblem.ts"
+import { InvalidArgument } from "../../FlareDbError.ts"
 import type { KeyValue } from "../../client/KeyValue.ts"
+import { maxLockMs } from "../ActorsConfig.ts"
 import { LatestReads } from "../LatestReads.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Watch } from "../../client/Watch.ts"
@@ -39,7 +42,7 @@ export interface PersistedQueueStoreOptions {
   readonly prefix?: string | undefined
   /**
    * How long the claims of a process outlive it when it ends without a word, and how long it may be cut off without
-   * losing them. Default 10 seconds, at least 1.
+   * losing them. Default 10 seconds; 1 second to 7 days, and building the layer dies as `InvalidConfig` otherwise.
    */
   readonly lockExpiration?: Duration.Input | undefined
 }
@@ -55,13 +58,30 @@ const failed = (what: string) => (cause: unknown): PersistedQueue.PersistedQueue
     cause
   })
 
+/** Claims live on a lease of that time. */
+const lockExpirationOf = ({ lockExpiration = defaultLockExpiration }: PersistedQueueStoreOptions) => {
+  const ms = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(lockExpiration)))
+  if (ms >= 1_000 && ms <= maxLockMs) return Effect.succeed(ms)
+  const problem = `${ms} ms; it must be 1 second to 7 days, which a lease may last`
+  return Effect.die(new InvalidConfig({ problems: [{ field: "lockExpiration", problem }] }))
+}
+
+/** With less than one attempt a claim would spend none: each element would count as one that failed. */
+const attemptsProblem = (maxAttempts: number): InvalidArgument | undefined =>
+  maxAttempts === Infinity || (Number.isSafeInteger(maxAttempts) && maxAttempts >= 1)
+    ? undefined
+    : new InvalidArgument({
+      field: "maxAttempts",
+      problem: `${maxAttempts} is not an integer of at least 1; Infinity is one without a limit`
+    })
+
 const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   const { prefix = defaultPrefix } = options
   const kv = yield* LatestReads
   const leases = yield* Leases
   const watch = yield* Watch
   const { now } = yield* LogTime.LogTime
-  const lockExpirationMs = Duration.toMillis(Duration.fromInputUnsafe(options.lockExpiration ?? defaultLockExpiration))
+  const lockExpirationMs = yield* lockExpirationOf(options)
   const layout = new QueueLayout(prefix, kv)
   const places = new PlaceSequence()
   const steps = yield* StepWriter.make(kv)
@@ -86,14 +106,16 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
         layout.before(offers.add(element)),
         failed(`unable to offer an element to the queue ${element.name}`)
       ),
-    take: (takeOptions) =>
-      Effect.andThen(
+    take: (takeOptions) => {
+      const refused = attemptsProblem(takeOptions.maxAttempts)
+      return Effect.andThen(
         Effect.mapError(
-          layout.beforeWaiting(Effect.void),
+          layout.beforeWaiting(refused === undefined ? Effect.void : Effect.fail(refused)),
           failed(`unable to take an element from the queue ${takeOptions.name}`)
         ),
         takeFrom(claimers, takeOptions)
-      ),
+      )
+    },
     cleanup: ({ failedTimeToLive, timeToLive }) =>
       layout.before(Effect.gen(function*() {
         const nowMs = yield* now
