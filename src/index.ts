@@ -25,6 +25,8 @@ export {
   InvalidArgument,
   InvalidConfig,
   InvalidEndpoint,
+  isOutcomeUnknown,
+  isRetryable,
   KeyValue,
   KeyValueEntry,
   LeaseLost,

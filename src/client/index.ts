@@ -64,6 +64,7 @@ export { Locks } from "./Lock.ts"
 export type { MirrorFailure, MirrorOptions } from "./Mirror.ts"
 export { Mirror, MirrorFull } from "./Mirror.ts"
 export { Position } from "./Position.ts"
+export { isOutcomeUnknown, isRetryable } from "./Retry.ts"
 export type { ClientRequests, OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./session/Requests.ts"
 export type {
   Comparison,
