@@ -42,7 +42,9 @@ const left = (error: unknown): Left => {
 const isErrorClass = (value: unknown): boolean => typeof value === "function" && value.prototype instanceof Error
 
 it("each error that a caller sees says whether to try again, and whether its outcome is known", () => {
-  const names = Object.entries({ ...Errors, ...Client }).filter(([, value]) => isErrorClass(value)).map(([name]) => name)
+  const names = Object.entries({ ...Errors, ...Client }).filter(([, value]) => isErrorClass(value)).map(([name]) =>
+    name
+  )
   assert.deepStrictEqual([...new Set(names)].sort(), Object.keys(leaves).sort())
   for (const [name, expected] of Object.entries(leaves)) assert.strictEqual(left({ _tag: name }), expected, name)
   assert.strictEqual(left(new Errors.Unavailable({ reason: "no leader" })), "retry")
@@ -64,7 +66,9 @@ it.effect("a call is made again while that changed nothing", () =>
   Effect.gen(function*() {
     let calls = 0
     const call = Effect.suspend(() =>
-      Effect.fail(++calls < 3 ? new Errors.Unavailable({ reason: "no leader" }) : new Errors.Indeterminate({ reason: "" }))
+      Effect.fail(
+        ++calls < 3 ? new Errors.Unavailable({ reason: "no leader" }) : new Errors.Indeterminate({ reason: "" })
+      )
     )
     const error = yield* Effect.flip(Effect.retry(call, { while: FlareDb.isRetryable }))
     assert.deepStrictEqual([error._tag, calls], ["Indeterminate", 3])

@@ -91,7 +91,22 @@ export class ClusterKeys {
 
   constructor({ cluster = "default", prefix = defaultPrefix }: ClusterName) {
     this.clock = `${prefix}clock`
-    this.root = `${prefix}c/${encodeName(cluster)}/`
+    this.root = `${ClusterKeys.all(prefix)}${encodeName(cluster)}/`
+  }
+
+  /** All clusters of a prefix. */
+  static all(prefix: string): string {
+    return `${prefix}c/`
+  }
+
+  /** The cluster that a key under {@link all} belongs to. */
+  static clusterOf(prefix: string, key: string): string {
+    return decodeName(key.slice(ClusterKeys.all(prefix).length).split("/", 1)[0] as string)
+  }
+
+  /** Behind every key of the cluster, and before those of the next one. */
+  get behind(): string {
+    return `${this.root.slice(0, -1)}0`
   }
 
   /** All requests. */

@@ -31,6 +31,7 @@ import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { LockOwner } from "./LockOwner.ts"
 import { addressOf, lockOwner } from "./LockOwner.ts"
+import { sayingNone } from "./NoRunners.ts"
 import { endLease, RunnerRegistrations } from "./RunnerRegistrations.ts"
 import { ShardCount } from "./ShardCount.ts"
 
@@ -360,7 +361,7 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
     ttlMs,
     Buffer.from((yield* RandomBytes)(instanceBytes)).toString("hex")
   )
-  return RunnerStorage.makeEncoded(runners.encoded)
+  return sayingNone(RunnerStorage.makeEncoded(runners.encoded), kv, name)
 })
 
 /**
