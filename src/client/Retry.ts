@@ -22,8 +22,8 @@ const tagIn = (tags: ReadonlySet<string>, error: unknown): boolean =>
  * kv.put("a", "1").pipe(Effect.retry({ while: isRetryable, schedule: Schedule.exponential("100 millis"), times: 5 }))
  * ```
  *
- * An `Overloaded` whose limit is on what lasts, such as `maxLeases`, ends only when somebody removes some of that: bound
- * the attempts.
+ * Bound the attempts: an `Overloaded` whose limit is on what lasts, such as `maxLeases`, ends only when some of that is
+ * removed.
  */
 export const isRetryable = (error: unknown): boolean => tagIn(retryable, error)
 

@@ -1,6 +1,6 @@
 /**
  * Says that no runner is there, and under which names of the same prefix there are some. A caller with the prefix or
- * the cluster of others sends to nobody: its calls wait, and Effect asks for the runners again without a word.
+ * the cluster of others sends to no runner: its calls wait, and Effect asks for the runners again without a word.
  */
 import { Effect } from "effect"
 import type { RunnerStorage } from "effect/cluster"

@@ -2,8 +2,9 @@
  * To see what actors keep, and to change it by hand: what `flaredb actors …` and the status page are made of. It reads
  * the rows of runners, messages and queues from outside; what only a runner has in memory is not here.
  */
-import { Clock, Context, Effect, Layer, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Stream } from "effect"
 import type { ClusterError } from "effect/cluster"
+import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import type { ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
@@ -58,7 +59,8 @@ export type QueueFailure = ReadFailure | WriteFailure | OtherQueueLayout | LogTi
 /**
  * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a
  * time. How long something waits is judged by this process's clock where times are given from outside, and in queues by
- * the cluster's, for which they write to a key.
+ * the cluster's, for which they write to a key; without the right to, by the clocks of most nodes, where there is a
+ * `ClusterAdmin`.
  *
  * **When to use**
  *
@@ -131,8 +133,11 @@ export class Overview extends Context.Service<Overview, {
         const stored = yield* storage(options)
         const placing = { now: (yield* LogTime.make(reader.keys.clock)).now, places: new PlaceSequence() }
         const now = Clock.currentTimeMillis
-        // Asking for the cluster's time is a write. Who may only read, or reads what one node knows, does without.
-        const clusterNow = reader.read.consistency === "stale" ? now : Effect.catch(placing.now, () => now)
+        // Asking for the time of the log, by which elements have their places, is a write. Who may only read, or reads
+        // what one node knows, goes by the clocks of most nodes, and by the own one where no node tells them.
+        const admin = yield* Effect.serviceOption(ClusterAdmin)
+        const wallNow = Option.isNone(admin) ? now : Effect.catch(admin.value.wallMs, () => now)
+        const clusterNow = reader.read.consistency === "stale" ? wallNow : Effect.catch(placing.now, () => wallNow)
         return Overview.of({
           runners: Effect.suspend(() => runners(reader)),
           shards: (shardOptions) => shards(reader, shardOptions),

@@ -42,7 +42,8 @@ it.live("names what there is under other names", () => {
     assert.deepStrictEqual(lines, [])
     yield* ask(60)
     assert.deepStrictEqual(lines, [
-      "no runner is registered in the cluster \"order\" with the prefix \"my/\": calls of entities wait until one is. " +
+      "no runner is registered in the cluster \"order\" with the prefix \"my/\": calls of entities wait until " +
+      "one is. " +
       "There are runners in cluster \"orders\", prefix \"my/\"; cluster \"a/b\", prefix \"fx/\"; " +
       "cluster \"default\", prefix \"fx/\""
     ])

@@ -3,6 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { DeadLetterNotFound, layerPersistedQueue, Overview } from "../../../src/actors/index.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Unauthorized } from "../../../src/FlareDbError.ts"
 import { eventually } from "../../Eventually.ts"
 import { ahead } from "../../WallClock.ts"
 import { withLostAnswers } from "../LostAnswers.ts"
@@ -86,6 +88,34 @@ it.live("tells what is delayed, and since when the oldest waits, by the cluster'
       )
       assert.deepInclude(found, { waiting: 1, delayed: 1 })
       assert.isAtMost(found?.oldestWaitMs ?? Infinity, 600_000)
+    }
+  })))
+
+it.live("goes by the clocks of the nodes for one who may not write, or reads what one node knows", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const queue = yield* queueOf(services)
+    yield* queue.offer({ n: 1, pad: "" }, { id: "now" })
+    yield* queue.offer({ n: 2, pad: "" }, { id: "later", delay: "1 hour" })
+    let writes = 0
+    const refused = Effect.andThen(
+      Effect.sync(() => void writes++),
+      Effect.fail(new Unauthorized({ name: "reader", what: "write \"fx/\"" }))
+    )
+    const reading = Layer.effectContext(Effect.map(
+      Layer.build(services),
+      (context) => Context.add(context, KeyValue, { ...Context.get(context, KeyValue), put: () => refused })
+    ))
+    for (const [consistency, asked] of [["linearizable", 1], ["stale", 0]] as const) {
+      writes = 0
+      const layer = Layer.fresh(Layer.provide(Overview.layer({ consistency }), reading))
+      const overview = Context.get(yield* Layer.build(layer), Overview)
+      for (const hours of [-2, 2]) {
+        const [found] = yield* ahead(hours * 3_600_000)(overview.queues())
+        assert.deepInclude(found, { waiting: 1, delayed: 1 }, `${consistency}, ${hours} hours`)
+        assert.isAtMost(found?.oldestWaitMs ?? Infinity, 600_000)
+      }
+      assert.strictEqual(writes > 0, asked > 0, consistency)
     }
   })))
 
