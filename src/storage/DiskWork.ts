@@ -1,15 +1,15 @@
-/** Work on a data directory: promises as effects, whose failure is the last thing that its storage does. */
+/** Work on a data directory, as effects, whose failure is the last thing that its storage does. */
 import { Effect } from "effect"
 import type { FirstFailure } from "./FirstFailure.ts"
 import type { StorageError } from "./StorageError.ts"
 import { failureIn } from "./StorageError.ts"
 
 /**
- * Runs a promise to its end even when the fiber is interrupted: a write that began cannot be taken back. Only the first
+ * Runs work to its end even when the fiber is interrupted: a write that began cannot be taken back. Only the first
  * failure of the storage ends the wait before: on a full disk RocksDB holds a write back until there is room again,
- * and the flush that failed is known by another way. Nothing begins after a failure.
+ * and the flush that failed is known by another way. Nothing begins after a failure. What gives no promise is done.
  */
-export type Promised = <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, StorageError>
+export type Promised = <A>(operation: string, run: () => A | Promise<A>) => Effect.Effect<A, StorageError>
 
 /** How long a close waits for work that is still under way after a failure. */
 const settleMs = 5_000
@@ -25,6 +25,8 @@ export class DiskWork {
   private readonly underWay = new Set<Promise<unknown>>()
   /** When closes give up on what is under way, on the clock of `performance`. One limit for all of them. */
   private deadline: number | undefined
+  /** Ends with the last close that was asked for. */
+  private closing: Promise<void> = Promise.resolve()
 
   /** `path` is the data directory, for the message of an error. */
   constructor(path: string, failure: FirstFailure) {
@@ -34,22 +36,21 @@ export class DiskWork {
 
   readonly promised: Promised = (operation, run) =>
     Effect.uninterruptible(
-      Effect.callback((resume) => {
-        if (this.failure.error !== undefined) return resume(Effect.fail(this.failure.error))
-        const failed = (cause: unknown) => {
-          const error = failureIn(operation, this.path, cause)
-          this.failure.record(error)
-          resume(Effect.fail(error))
-        }
+      Effect.suspend(() => {
+        if (this.failure.error !== undefined) return Effect.fail(this.failure.error)
         try {
-          const running = this.counted(run())
-          const forget = this.failure.onFirst((error) => resume(Effect.fail(error)))
-          running.finally(forget).then((value) => resume(Effect.succeed(value)), failed)
+          const running = run()
+          return running instanceof Promise ? this.awaited(operation, this.counted(running)) : Effect.succeed(running)
         } catch (cause) {
-          failed(cause)
+          return Effect.fail(this.failed(operation, cause))
         }
       })
     )
+
+  /** Has closes wait for work that no caller waits for, and its failure be one of the storage. */
+  background(operation: string, running: Promise<unknown>): void {
+    this.counted(running).catch((cause) => this.failed(operation, cause))
+  }
 
   /** Has closes wait for work that no caller waits for. */
   counted<A>(running: Promise<A>): Promise<A> {
@@ -62,20 +63,43 @@ export class DiskWork {
   }
 
   /**
-   * Whether nothing is under way any more. When it is false, something may never end, as on a full disk: all that work
-   * uses is to be left open then, because the process is about to end anyway.
+   * Closes what work uses, in the order of the calls, once nothing is under way. `false` when that takes too long:
+   * something may never end, as on a full disk. It stays open until it ends, if ever.
    */
-  readonly settled: Effect.Effect<boolean> = Effect.promise(async () => {
-    this.deadline ??= performance.now() + settleMs
+  async whenIdle(close: () => void | Promise<void>): Promise<boolean> {
+    const closing = this.closing.then(() => this.idle()).then(close)
+    this.closing = closing.catch(() => undefined)
     while (this.underWay.size > 0) {
+      this.deadline ??= performance.now() + settleMs
       const left = this.deadline - performance.now()
       if (left <= 0) return false
       let timer: NodeJS.Timeout | undefined
       const late = new Promise((done) => {
         timer = setTimeout(done, left)
       })
-      await Promise.race([Promise.allSettled(this.underWay), late]).finally(() => clearTimeout(timer))
+      await Promise.race([this.idle(), late]).finally(() => clearTimeout(timer))
     }
+    await closing
     return true
-  })
+  }
+
+  private async idle(): Promise<void> {
+    while (this.underWay.size > 0) await Promise.allSettled(this.underWay)
+  }
+
+  private awaited<A>(operation: string, running: Promise<A>): Effect.Effect<A, StorageError> {
+    return Effect.callback((resume) => {
+      const forget = this.failure.onFirst((error) => resume(Effect.fail(error)))
+      running.finally(forget).then(
+        (value) => resume(Effect.succeed(value)),
+        (cause) => resume(Effect.fail(this.failed(operation, cause)))
+      )
+    })
+  }
+
+  private failed(operation: string, cause: unknown): StorageError {
+    const error = failureIn(operation, this.path, cause)
+    this.failure.record(error)
+    return error
+  }
 }

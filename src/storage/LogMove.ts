@@ -13,8 +13,7 @@ import { inspect, inspectMarker } from "./Inspect.ts"
 import { readRecords } from "./LogRecords.ts"
 import { findRows } from "./rocksdb/EntryRows.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
-import { segmentOptions } from "./segments/EntrySegments.ts"
-import { SegmentLog } from "./segments/SegmentLog.ts"
+import { openSegments } from "./segments/EntrySegments.ts"
 import { removeStraySegments } from "./segments/StraySegments.ts"
 import type { OpenError } from "./StorageError.ts"
 
@@ -33,17 +32,16 @@ const copyEntries = Effect.fnUntraced(function*(database: RocksDb["Service"], pa
   const { promised } = database.work
   const records = yield* readRecords(database, path)
   const { entries, log } = yield* findRows(database, path, records, yield* readFloor(path))
-  const options = yield* segmentOptions(database, path, true)
-  const segments = new SegmentLog(options, { segments: [], nextSequence: 1 }, log.compacted)
+  const segments = yield* openSegments(database, path, true, { segments: [], nextSequence: 1 }, log.compacted)
   let next: LogIndex = addIndex(log.compacted.index, 1)
   while (next <= log.lastIndex) {
     const part = yield* entries.read(next, log.lastIndex, bytesAtOnce)
-    yield* promised("move the log", async () => segments.append(part))
+    yield* promised("move the log", () => segments.append(part))
     next = addIndex(next, part.length)
   }
   yield* promised("move the log", () => segments.close())
   return log.lastIndex - log.compacted.index
-})
+}, Effect.scoped)
 
 /** What a move that failed has written would keep a full disk full. It counts once the marker says so. */
 const giveBack = (path: string): Effect.Effect<void> =>

@@ -24,6 +24,8 @@ const accepted: Readonly<Record<string, readonly [places: number, why: string]>>
     3,
     "closes and removes what is left of a backup that failed; a good one was synced before, or is in a pipe"
   ],
+  "storage/DiskWork.ts": [1, "keeps the order of closes; the caller has the error of its own one"],
+  "storage/segments/SegmentLog.ts": [1, "without the next file there is none to close; `inBackground` has the error"],
   "storage/LogMove.ts": [1, "removes what a move that failed has written; the next start or move does it otherwise"],
   "storage/DirectoryRoom.ts": [1, "leaves a file out that the store has removed meanwhile"],
   "storage/backup/FolderLock.ts": [2, "a lock that is not touched, or not removed, is one whose holder is gone"],

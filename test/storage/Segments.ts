@@ -83,7 +83,7 @@ export const openSegments = async (
     folder,
     segmentBytes: capacity,
     syncs: { count: syncs, pace, enabled },
-    failed
+    inBackground: (work: Promise<unknown>) => void work.catch(failed)
   }
   const log = new SegmentLog(logOptions, found, found.check.last)
   await log.takeOver(found)

@@ -11,6 +11,8 @@ import type { Call } from "../power-loss/SystemCalls.ts"
 export interface Watcher {
   readonly begin: (call: Call) => void
   readonly end: (call: Call) => void
+  /** What a call waits for before it does anything, if something. */
+  readonly held?: (call: Call) => Promise<void> | undefined
 }
 
 /** Of the module that mocks the file system: its modules are loaded again, this one among them. */
@@ -91,7 +93,10 @@ class Reports {
         this.ended(call, error === null ? result : -1)
         done(error, result)
       }
-      real(...([...parts, last] as Array<never>))
+      const begin = () => real(...([...parts, last] as Array<never>))
+      const held = this.watched.by?.held?.(call)
+      if (held === undefined) begin()
+      else void held.then(begin)
     }
   }
 }

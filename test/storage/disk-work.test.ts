@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import RocksDB from "rocksdb-native"
 import { afterEach, vi } from "vitest"
+import { hasBlockedThread } from "../../src/BlockedThreads.ts"
 import { DiskWork } from "../../src/storage/DiskWork.ts"
 import { FirstFailure } from "../../src/storage/FirstFailure.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
@@ -30,12 +31,13 @@ describe("work on a directory that failed", () => {
       yield* Effect.yieldNow
       failure.record(broken)
       assert.strictEqual(yield* Effect.flip(Fiber.join(caller)), broken)
-      let settled = false
-      const closing = yield* Effect.forkChild(Effect.tap(work.settled, () => Effect.sync(() => settled = true)))
+      let closed = false
+      const closing = work.whenIdle(() => void (closed = true))
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      assert.isFalse(settled)
+      assert.isFalse(closed)
       held.resolve()
-      assert.isTrue(yield* Fiber.join(closing))
+      assert.isTrue(yield* Effect.promise(() => closing))
+      assert.isTrue(closed)
     }))
 
   it.live("is waited for with work that it began meanwhile, and that no caller waits for", () =>
@@ -45,15 +47,16 @@ describe("work on a directory that failed", () => {
       const began = first.promise.then(() => work.counted(second.promise))
       work.counted(first.promise)
       failure.record(broken)
-      let settled = false
-      const closing = yield* Effect.forkChild(Effect.tap(work.settled, () => Effect.sync(() => settled = true)))
+      let closed = false
+      const closing = work.whenIdle(() => void (closed = true))
       yield* Effect.yieldNow
       first.resolve()
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      assert.isFalse(settled)
+      assert.isFalse(closed)
       second.resolve()
       yield* Effect.promise(() => began)
-      assert.isTrue(yield* Fiber.join(closing))
+      assert.isTrue(yield* Effect.promise(() => closing))
+      assert.isTrue(closed)
     }))
 
   it.live("is not begun any more", () =>
@@ -71,12 +74,19 @@ describe("work on a directory that failed", () => {
   it("is given up when it does not end: all closes have one time limit", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
     const { failure, work } = make()
-    work.counted(new Promise(() => undefined))
+    const held = Promise.withResolvers<void>()
+    work.counted(held.promise)
     failure.record(broken)
-    const closing = Effect.runPromise(work.settled)
+    const closed: Array<string> = []
+    const closing = work.whenIdle(() => void closed.push("files"))
     await vi.advanceTimersByTimeAsync(5_000)
     assert.isFalse(await closing)
-    assert.isFalse(await Effect.runPromise(work.settled), "without a further wait")
+    assert.isFalse(await work.whenIdle(() => void closed.push("database")), "without a further wait")
+    assert.deepStrictEqual(closed, [])
+    held.resolve()
+    await held.promise
+    assert.isTrue(await work.whenIdle(() => void closed.push("last")))
+    assert.deepStrictEqual(closed, ["files", "database", "last"], "once it ends after all")
   })
 })
 
@@ -108,10 +118,9 @@ const heldFlushes = Effect.acquireRelease(
   ({ before }) => Effect.sync(() => Object.assign(RocksDB.prototype, before))
 )
 
-const opened = Effect.gen(function*() {
-  const folder = yield* temporaryFolder
+const opened = Effect.fnUntraced(function*(path: string) {
   const scope = yield* Scope.make()
-  const services = yield* Layer.buildWithScope(Layer.fresh(RocksDb.layer({ path: folder, create: true })), scope)
+  const services = yield* Layer.buildWithScope(Layer.fresh(RocksDb.layer({ path, create: true })), scope)
   return { scope, database: Context.get(services, RocksDb) }
 })
 
@@ -119,7 +128,7 @@ describe("a database that failed", () => {
   it.live("is closed behind the last step of what reclaims its room", () =>
     Effect.gen(function*() {
       const { calls, flushing, release } = yield* heldFlushes
-      const { database, scope } = yield* opened
+      const { database, scope } = yield* opened(yield* temporaryFolder)
       database.reclaimUnsafe("raft_log", Uint8Array.of(1), Uint8Array.of(2))
       yield* Effect.promise(() => flushing)
       database.failure.record(broken)
@@ -131,10 +140,28 @@ describe("a database that failed", () => {
       assert.deepStrictEqual(calls, ["compact", "close"])
     }).pipe(Effect.scoped))
 
+  it.live("is asked for no row any more", () =>
+    Effect.gen(function*() {
+      const { read } = RocksDB.prototype
+      yield* Effect.addFinalizer(() => Effect.sync(() => Object.assign(RocksDB.prototype, { read })))
+      let reads = 0
+      RocksDB.prototype.read = function(...parts) {
+        reads += 1
+        return read.apply(this, parts)
+      }
+      const { database, scope } = yield* opened(yield* temporaryFolder)
+      database.failure.record(broken)
+      for (const family of ["state_a", "raft_log"] as const) {
+        assert.strictEqual(yield* Effect.flip(database.getMany(family, [Uint8Array.of(2)])), broken)
+      }
+      assert.strictEqual(reads, 0)
+      yield* Scope.close(scope, Exit.fail(Cause.empty))
+    }).pipe(Effect.scoped))
+
   it.live("stays open while a flush does not end", () =>
     Effect.gen(function*() {
       const { calls, flushing, release } = yield* heldFlushes
-      const { database, scope } = yield* opened
+      const { database, scope } = yield* opened(yield* temporaryFolder)
       database.reclaimUnsafe("raft_log", Uint8Array.of(1), Uint8Array.of(2))
       yield* Effect.promise(() => flushing)
       database.failure.record(broken)
@@ -145,7 +172,14 @@ describe("a database that failed", () => {
         yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       }
       assert.deepStrictEqual(calls, [])
+      assert.isTrue(hasBlockedThread())
       vi.useRealTimers()
+      const start = opened(database.path)
+      assert.include(yield* Effect.map(Effect.flip(start), String), "stop the one")
       release()
+      // A node that is started again in this process has the directory from then on.
+      const { scope: second } = yield* Effect.eventually(start)
+      assert.isFalse(hasBlockedThread())
+      yield* Scope.close(second, Exit.void)
     }).pipe(Effect.scoped))
 })

@@ -3,6 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { rmSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { DiskWork } from "../../src/storage/DiskWork.ts"
+import { FirstFailure } from "../../src/storage/FirstFailure.ts"
 import { lockHolder, LockWatch, removedLock } from "../../src/storage/LockFile.ts"
 import { openDatabase } from "../../src/storage/rocksdb/Database.ts"
 import { requireUnused } from "../../src/storage/rocksdb/OpenFailure.ts"
@@ -10,25 +12,27 @@ import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const lockIn = (path: string): string => join(path, "LOCK")
 
+const workOn = (path: string) => new DiskWork(path, new FirstFailure(path))
+
 it.live.runIf(process.platform === "linux")(
   "a directory whose lock was removed under a process is refused, until that process lets it go",
   () =>
     Effect.gen(function*() {
       const path = yield* temporaryFolder
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* openDatabase({ path, create: true }, Effect.succeed(true))
+        yield* openDatabase({ path, create: true }, workOn(path))
         rmSync(lockIn(path))
         // As whoever removed it may do, to be rid of an error.
         for (const make of [() => undefined, () => writeFileSync(lockIn(path), "")]) {
           make()
-          for (const opening of [openDatabase({ path, create: false }, Effect.succeed(true)), requireUnused(path)]) {
+          for (const opening of [openDatabase({ path, create: false }, workOn(path)), requireUnused(path)]) {
             const refused = yield* Effect.flip(Effect.scoped(Effect.asVoid(opening)))
             assert.deepInclude(refused, { _tag: "DataDirRefused", reason: "locked" })
             assert.include(refused.message, `process ${process.pid}, under which LOCK was removed`)
           }
         }
       }))
-      yield* Effect.scoped(openDatabase({ path, create: false }, Effect.succeed(true)))
+      yield* Effect.scoped(openDatabase({ path, create: false }, workOn(path)))
     }).pipe(Effect.scoped)
 )
 
@@ -55,7 +59,7 @@ it.live.runIf(process.platform === "linux")(
       const path = yield* temporaryFolder
       assert.isUndefined(lockHolder(path))
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* openDatabase({ path, create: true }, Effect.succeed(true))
+        yield* openDatabase({ path, create: true }, workOn(path))
         assert.strictEqual(lockHolder(path), process.pid)
       }))
       assert.isUndefined(lockHolder(path), "the file alone is no lock")

@@ -47,6 +47,7 @@ const { isPartial, sequenceOf } = await import("../../src/storage/segments/Segme
 const { sampleEntry, writeOf } = await import("../../src/testing/LogStoreSamples.ts")
 const { put } = await import("../../src/testing/StateStoreSuite.ts")
 const { copyCrashImage } = await import("./CrashImage.ts")
+const { openFiles } = await import("./OpenFiles.ts")
 const { Random } = await import("../simulation/Random.ts")
 const { VolatileDisk } = await import("../power-loss/VolatileDisk.ts")
 type Disk = InstanceType<typeof VolatileDisk>
@@ -135,6 +136,7 @@ class Machine {
     this.follow()
     const exit = await running(this.folder, use)
     assert.strictEqual(watched.pending, 0, "a storage that is closed is at work")
+    assert.deepStrictEqual(openFiles(this.folder), [], "open files of a storage that is closed")
     const late: Array<string> = []
     watched.by = { begin: ({ name, paths }) => late.push([name, ...paths].join(" ")), end: () => undefined }
     // Turns in which a step that was left behind would begin.

@@ -114,9 +114,10 @@ const startOn = async (folder: MemoryFolder, { compacted, resetting, segmentByte
       folder: folder.path,
       segmentBytes,
       syncs: { count: new SyncCount(() => undefined), pace, enabled: true },
-      failed: (cause) => {
-        if (!folder.hasFailed && !folder.isGone) throw cause
-      }
+      inBackground: (work) =>
+        void work.catch((cause) => {
+          if (!folder.hasFailed && !folder.isGone) throw cause
+        })
     },
     found,
     found.check.last

@@ -4,7 +4,8 @@ import { Effect, Fiber } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { noteBlockedThread } from "../../BlockedThreads.ts"
-import type { OpenError } from "../StorageError.ts"
+import type { DiskWork } from "../DiskWork.ts"
+import type { OpenError, StorageError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
 import { blobOptions } from "./BlobFiles.ts"
@@ -31,7 +32,7 @@ export interface OpenOptions {
   readonly maxOpenTables?: number | undefined
 }
 
-/** A close that takes longer than this is reported and left behind: the process is about to end anyway. */
+/** A close that takes longer than this is reported and left behind: the process is about to end, as a rule. */
 const closeTimeoutMs = 5_000
 
 /** RocksDB keeps up to a thousand rotated info logs and deletes none while it is open. */
@@ -53,11 +54,11 @@ export const sessionsOf = (database: RocksDB): Sessions =>
 
 /**
  * Opens the database; refuses a directory that is no database of ours, or that another process uses. The end of the
- * scope closes it unless `settled` says that something is still at work on it.
+ * scope closes it once no `work` is under way in it.
  */
 export const openDatabase = Effect.fnUntraced(function*(
   { create, maxOpenTables, path, readOnly = false, writeBufferBytes = 8 * 1024 * 1024 }: OpenOptions,
-  settled: Effect.Effect<boolean>
+  work: DiskWork
 ): Effect.fn.Return<RocksDB, OpenError, Scope.Scope> {
   const native = yield* NativeModule.load
   yield* requireUsable(path)
@@ -97,7 +98,7 @@ export const openDatabase = Effect.fnUntraced(function*(
     )
   )
   const saying = yield* Effect.forkChild(Effect.forever(slow))
-  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened, settled)).pipe(
+  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened, work)).pipe(
     Effect.ensuring(Fiber.interrupt(saying))
   )
 })
@@ -106,29 +107,28 @@ export const openDatabase = Effect.fnUntraced(function*(
 const slowOpenMs = 30_000
 
 /** `close` of the binding waits for ever while an iterator or batch is alive. That would be our bug: it is reported. */
-const closeWithin = (
-  timeoutMs: number,
-  path: string,
-  database: RocksDB,
-  settled: Effect.Effect<boolean>
-): Effect.Effect<void> => {
-  const close = Effect.promise(() => {
+const closeWithin = (timeoutMs: number, path: string, database: RocksDB, work: DiskWork): Effect.Effect<void> => {
+  const close = async () => {
+    const { promise: closed, resolve } = Promise.withResolvers<StorageError | undefined>()
+    const inTime = await work.whenIdle(() =>
+      resolve(database.close().then(() => undefined, (error: unknown) => failureIn("close", path, error)))
+    )
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<"late">((done) => {
-      timer = setTimeout(() => done("late"), timeoutMs)
+      timer = setTimeout(() => done("late"), inTime ? timeoutMs : 0)
     })
-    const closed = database.close().then(() => "closed" as const, (error: unknown) => failureIn("close", path, error))
-    return Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
+    const outcome = await Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
+    if (outcome === "late") closed.then(noteBlockedThread())
+    return outcome
+  }
+  return Effect.flatMap(Effect.promise(close), (outcome) => {
+    if (outcome === undefined) return Effect.void
+    // Everything was synced before, or its failure has been reported.
+    return Effect.logError(
+      outcome === "late"
+        ? `closing ${path} took longer than ${timeoutMs} ms; it stays open and locked until what is under way has ` +
+          "ended, or this process"
+        : outcome.message
+    )
   })
-  return settled.pipe(
-    Effect.flatMap((ended) => ended ? close : Effect.succeed("late" as const)),
-    Effect.flatMap((outcome) => {
-      if (outcome === "closed") return Effect.void
-      if (outcome === "late") noteBlockedThread()
-      // Everything was synced before, or its failure has been reported.
-      return Effect.logError(
-        outcome === "late" ? `closing ${path} took longer than ${timeoutMs} ms; left open` : outcome.message
-      )
-    })
-  )
 }

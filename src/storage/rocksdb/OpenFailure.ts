@@ -25,12 +25,16 @@ export const openError = (path: string, cause: unknown): OpenError => {
   // A name in the path may be any word.
   const said = message.replaceAll(path, "")
   if (/lock file|lock hold/i.test(said)) {
+    const isOwn = /by current process/i.test(said)
     return new DataDirRefused({
       path,
       reason: "locked",
-      expected: "a directory no other process uses",
+      expected: isOwn ? "a directory that this process has not open" : "a directory no other process uses",
       found: message,
-      hint: "Another FlareDB process runs on this directory; stop it, or start this node with its own --data-dir."
+      hint: isOwn
+        ? "A node of this process runs on it, or one that failed while a full disk held its work back: stop the one, " +
+          "make room for the other, or end this process."
+        : "Another FlareDB process runs on this directory; stop it, or start this node with its own --data-dir."
     })
   }
   if (/is not a directory|Not a directory/i.test(said)) {

@@ -67,8 +67,9 @@ const iteratorCapacity = 512
 export class OpenReads {
   private readonly open = new Set<Promise<unknown>>()
 
-  counted<A>(read: () => Promise<A>): Promise<A> {
+  counted<A>(read: () => A | Promise<A>): A | Promise<A> {
     const reading = read()
+    if (!(reading instanceof Promise)) return reading
     const ended = () => {
       this.open.delete(reading)
     }

@@ -185,7 +185,7 @@ const openWalSync = Effect.fnUntraced(function*(database: RocksDB, enabled: bool
       try: () => new WalSync(database, enabled, synced),
       catch: (cause) => failureIn("open", database.path, cause)
     }),
-    (sync) => Effect.map(work.settled, (ended) => ended ? sync.close() : undefined)
+    (sync) => Effect.promise(() => work.whenIdle(() => sync.close()))
   )
 })
 
@@ -194,7 +194,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const failure = new FirstFailure(path)
   const work = new DiskWork(path, failure)
   const { promised } = work
-  const database = yield* openDatabase(options, work.settled)
+  const database = yield* openDatabase(options, work)
   const sessions = sessionsOf(database)
   yield* requireComplete(path, sessions)
   const wal = yield* openWalSync(database, options.unsafeNoFsync !== true && !readOnly, work)
@@ -218,8 +218,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     return Effect.suspend(() => {
       const family = familyOf(choice)
       if (readOnly || !isState(family)) return direct.getMany(family, keys)
-      const values = writes.cache(family).getMany(keys)
-      return Array.isArray(values) ? Effect.succeed(values) : promised("read", () => reads.counted(() => values))
+      return promised("read", () => reads.counted(() => writes.cache(family).getMany(keys)))
     })
   }
 

@@ -122,21 +122,7 @@ export class WalSync {
   private async syncSinceRotation(): Promise<void> {
     for (;;) {
       const inUse = await this.numberInUse()
-      let next = -1
-      for (const number of this.walsSince(this.currentNumber)) {
-        const file = this.open(number)
-        if (file < 0) continue
-        try {
-          await fdatasync(file)
-        } catch (error) {
-          closeSync(file)
-          throw error
-        }
-        this.known.add(number)
-        if (number === inUse) next = file
-        else closeSync(file)
-      }
-      await fsync(this.folder)
+      const next = await this.syncWals(inUse)
       if (next < 0) {
         // RocksDB moved on meanwhile and has deleted the file it named; its data is in synced tables. Otherwise another
         // program has.
@@ -156,6 +142,29 @@ export class WalSync {
       if (!isAt(this.currentPath, stat)) continue
       this.rotated = false
       return
+    }
+  }
+
+  /** Syncs each WAL since the last known one, and the folder. Keeps that in use open; -1 where it is gone. */
+  private async syncWals(inUse: number): Promise<number> {
+    let kept = -1
+    try {
+      for (const number of this.walsSince(this.currentNumber)) {
+        const file = this.open(number)
+        if (file < 0) continue
+        if (number === inUse) kept = file
+        try {
+          await fdatasync(file)
+        } finally {
+          if (file !== kept) closeSync(file)
+        }
+        this.known.add(number)
+      }
+      await fsync(this.folder)
+      return kept
+    } catch (error) {
+      if (kept >= 0) closeSync(kept)
+      throw error
     }
   }
 

@@ -95,11 +95,7 @@ export class Writes {
   ): Effect.Effect<void, StorageError> {
     const cache = this.cache(family)
     checkOperations(operations)
-    return Effect.suspend(() => {
-      if (this.failure.error !== undefined) return Effect.fail(this.failure.error)
-      const waiting = cache.commit(operations, end)
-      return waiting === undefined ? Effect.void : this.promised("write", () => waiting)
-    })
+    return this.promised("write", () => cache.commit(operations, end))
   }
 
   write(

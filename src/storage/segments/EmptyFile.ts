@@ -1,5 +1,5 @@
 /** The file of a segment before anything is in it. */
-import { fstatSync, fsync as fsyncCallback, ftruncate, open } from "node:fs"
+import { closeSync, fstatSync, fsync as fsyncCallback, ftruncate, open } from "node:fs"
 import { promisify } from "node:util"
 import type { FileIdentity } from "../FileIdentity.ts"
 import { syncFolderAsync } from "../Folder.ts"
@@ -26,8 +26,13 @@ export const makeEmptyFile = async (
   capacity: number
 ): Promise<EmptyFile> => {
   const descriptor = await openFile(path, "wx", 0o600)
-  await truncate(descriptor, capacity)
-  await fsync(descriptor)
-  await syncFolderAsync(folder)
-  return { sequence, path, descriptor, identity: fstatSync(descriptor), capacity }
+  try {
+    await truncate(descriptor, capacity)
+    await fsync(descriptor)
+    await syncFolderAsync(folder)
+    return { sequence, path, descriptor, identity: fstatSync(descriptor), capacity }
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
 }

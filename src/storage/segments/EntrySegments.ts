@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { coalescedSleep } from "../../CoalescedSleep.ts"
-import type { Entry, HardState } from "../../raft/Types.ts"
+import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
 import { addIndex } from "../../raft/Types.ts"
 import { hardStateRecord, stateKeys } from "../Codec.ts"
 import type { DurableFloor } from "../DurableFloor.ts"
@@ -12,13 +12,13 @@ import { requireWhole } from "../LogRecords.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
 import type { RocksDb } from "../rocksdb/RocksDb.ts"
 import type { StorageError } from "../StorageError.ts"
-import { failureIn, lostFrom, StorageCorruption } from "../StorageError.ts"
+import { lostFrom, StorageCorruption } from "../StorageError.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
 import { SyncCount } from "../SyncCount.ts"
 import { SyncPace } from "../SyncPace.ts"
 import { findLog } from "./FoundLog.ts"
 import { SegmentBytes } from "./SegmentBytes.ts"
-import type { SegmentLogOptions } from "./SegmentLog.ts"
+import type { FoundSegments, SegmentLogOptions } from "./SegmentLog.ts"
 import { SegmentLog } from "./SegmentLog.ts"
 
 /** How often the files are looked for. */
@@ -32,19 +32,7 @@ const entriesOf = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Entry> =>
   writes.length === 1 ? (writes[0] as LogWrite).entries : writes.flatMap(({ entries }) => entries)
 
 const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore => {
-  const { failure, path, work: { promised, settled } } = database
-
-  /** Begins on the stack of the caller, and ends there when the disk is fast: nothing waits for another turn then. */
-  const append = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
-    try {
-      const waiting = log.append(entries)
-      return waiting === undefined ? Effect.void : promised("append", () => waiting)
-    } catch (cause) {
-      const error = failureIn("append", path, cause)
-      failure.record(error)
-      return Effect.fail(error)
-    }
-  }
+  const { failure, path, work: { promised } } = database
 
   const appendInOrder = async (writes: ReadonlyArray<LogWrite>): Promise<void> => {
     for (const { entries, truncateFrom } of writes) {
@@ -63,8 +51,8 @@ const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore =
   return {
     write: (writes) =>
       Effect.suspend(() => {
-        if (failure.error !== undefined) return Effect.fail(failure.error)
-        if (writes.every(isPlain)) return append(entriesOf(writes))
+        // Ends without a turn of the event loop when the disk is fast.
+        if (writes.every(isPlain)) return promised("append", () => log.append(entriesOf(writes)))
         const hardState = writes.findLast((write) => write.hardState !== undefined)?.hardState
         const before = hardState === undefined ? Effect.void : writeHardState(hardState)
         return Effect.andThen(before, promised("append", () => appendInOrder(writes)))
@@ -92,11 +80,7 @@ const entryStore = (database: RocksDb["Service"], log: SegmentLog): EntryStore =
         })
       )
     ),
-    close: Effect.suspend(() =>
-      failure.error === undefined
-        ? promised("close", () => log.close())
-        : Effect.map(settled, (ended) => ended ? log.abandon() : undefined)
-    )
+    close: Effect.suspend(() => failure.error === undefined ? promised("close", () => log.close()) : Effect.void)
   }
 }
 
@@ -124,21 +108,27 @@ export const readSegments = Effect.fnUntraced(function*(
   return { log, found }
 })
 
-/** How the segments of a directory are written. */
-export const segmentOptions = (
+/** The segments of a directory, to be written. Its files are open until the scope ends, unless it is closed before. */
+export const openSegments = Effect.fnUntraced(function*(
   database: RocksDb["Service"],
   path: string,
-  syncs: boolean
-): Effect.Effect<SegmentLogOptions> =>
-  Effect.gen(function*() {
-    const { synced } = yield* StorageMetrics.make
-    return {
-      folder: path,
-      segmentBytes: yield* SegmentBytes,
-      failed: (cause: unknown) => database.failure.record(failureIn("make a segment", path, cause)),
-      syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
-    }
-  })
+  syncs: boolean,
+  found: Pick<FoundSegments, "nextSequence" | "segments">,
+  last: LogPoint
+) {
+  const { work } = database
+  const { synced } = yield* StorageMetrics.make
+  const options: SegmentLogOptions = {
+    folder: path,
+    segmentBytes: yield* SegmentBytes,
+    inBackground: (making) => work.background("make a segment", making),
+    syncs: { count: new SyncCount(synced), pace: new SyncPace(), enabled: syncs }
+  }
+  return yield* Effect.acquireRelease(
+    Effect.sync(() => new SegmentLog(options, found, last)),
+    (log) => Effect.promise(() => work.whenIdle(() => log.abandon()))
+  )
+})
 
 /** The segments of this node's directory, for a start. */
 export const findSegments = Effect.fnUntraced(function*(
@@ -152,7 +142,7 @@ export const findSegments = Effect.fnUntraced(function*(
   if (found.unfinishedBytes > 0) {
     yield* Effect.logInfo(`the log ends with an unfinished write of ${found.unfinishedBytes} bytes: leaves it out`)
   }
-  const segments = new SegmentLog(yield* segmentOptions(database, path, syncs), found, found.check.last)
+  const segments = yield* openSegments(database, path, syncs, found, found.check.last)
   yield* database.work.promised("take over the log", () => segments.takeOver(found))
   const entries: FoundEntries = { log, entries: entryStore(database, segments) }
   return entries

@@ -46,8 +46,8 @@ export interface SegmentLogOptions {
   /** Bytes of a segment. It is longer only where its one entry is. */
   readonly segmentBytes: number
   readonly syncs: Syncs
-  /** Gets the error of work that no call waits for. */
-  readonly failed: (cause: unknown) => void
+  /** Gets work that no call waits for, which may go on after a failure. */
+  readonly inBackground: (work: Promise<unknown>) => void
 }
 
 /** Bytes of entries that are in memory at a time while a segment is written once more, or one entry. */
@@ -210,21 +210,22 @@ export class SegmentLog {
 
   /** Ends in good order: the next start finds nothing but what counts. */
   async close(): Promise<void> {
-    const { next } = this
-    this.next = undefined
     await this.endSegment()
+    const next = await this.next
     if (next === undefined) return
-    const { descriptor, path } = await next
-    closeSync(descriptor)
-    await unlink(path)
+    await this.abandon()
+    await unlink(next.path)
   }
 
-  /** Gives the files back after a failure, and writes nothing. */
-  abandon(): void {
-    this.writer?.close()
+  /** Gives back the files that are still open, and writes nothing. */
+  async abandon(): Promise<void> {
+    const { next, writer } = this
     this.writer = undefined
-    this.next?.then(({ descriptor }) => closeSync(descriptor), this.options.failed)
     this.next = undefined
+    writer?.close()
+    // Without it there is nothing to give back, and its failure is known.
+    const file = await next?.catch(() => undefined)
+    if (file !== undefined) closeSync(file.descriptor)
   }
 
   /** Some of the segments, and those behind them the next time. */
@@ -276,6 +277,7 @@ export class SegmentLog {
     const file = await makeEmptyFile(folder, partialPath(path), sequence, Math.max(segmentBytes, old.size))
     const segment = new Segment(sequence, old.base, file.identity)
     const writer = new SegmentWriter(file, segment, syncs)
+    this.writer = writer
     await writer.writeHeader()
     for (let next = addIndex(old.base.index, 1); next <= old.last; next = addIndex(segment.last, 1)) {
       const part = await this.wholeEntries([old], next, old.last, rewriteBytes)
@@ -286,7 +288,6 @@ export class SegmentLog {
     await writer.rename(path)
     this.segments = [...this.segments.slice(0, -1), segment]
     this.files.add(sequence)
-    this.writer = writer
     await this.unlink([old.sequence])
     this.prepareNext()
   }
@@ -317,10 +318,10 @@ export class SegmentLog {
     this.next = undefined
     const segment = new Segment(file.sequence, this.last, file.identity)
     const writer = new SegmentWriter(file, segment, this.options.syncs)
+    this.writer = writer
     await writer.writeHeader()
     this.files.add(file.sequence)
     this.segments = [...this.segments, segment]
-    this.writer = writer
     this.truncated = false
     return writer
   }
@@ -329,8 +330,7 @@ export class SegmentLog {
   private prepareNext(): void {
     if (this.next !== undefined) return
     this.next = this.makeNext()
-    // No call waits for it before it is needed, so a failure must be reported here.
-    this.next.catch(this.options.failed)
+    this.options.inBackground(this.next)
   }
 
   private async endSegment(): Promise<void> {
