@@ -26,7 +26,7 @@ import type { WatchServer } from "./server/WatchServer.ts"
 import type { LogStore } from "./storage/LogStore.ts"
 import * as RocksStorage from "./storage/rocksdb/RocksStorage.ts"
 import type { StateStore } from "./storage/StateStore.ts"
-import type { OpenError, StorageError } from "./storage/StorageError.ts"
+import type { DataDirRefused, OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
@@ -34,7 +34,7 @@ import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 /** A node and those who watch it, over the ports. */
 export type NodeLayer = Layer.Layer<
   RaftNode | WatchServer,
-  StorageError,
+  StorageError | DataDirRefused,
   LogStore | StateStore | PeerTransport | RaftTimer
 >
 

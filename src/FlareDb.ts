@@ -46,7 +46,7 @@ import { DataDirectory } from "./server/ProcessFacts.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/memory/MemoryStore.ts"
 import type { StateStore } from "./storage/StateStore.ts"
-import type { OpenError, StorageError } from "./storage/StorageError.ts"
+import type { DataDirRefused, OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
 
@@ -57,11 +57,11 @@ export type { ConsolePart, SectionAnswer, StatusSection }
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
 
 /** A state machine over the state store of a node. */
-export type MachineLayer = Layer.Layer<StateMachine, StorageError, StateStore>
+export type MachineLayer = Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore>
 
 const layerKeyValue = (
   config: FlareDbConfig,
-  machine: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore>
+  machine: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError | DataDirRefused, StateStore>
 ): EmbeddedNode.NodeLayer =>
   Layer.merge(WatchServer.layer(config.limits), ConnectionQuotas.layer(config.limits)).pipe(
     Layer.provideMerge(RaftNode.layer(config)),

@@ -22,10 +22,10 @@ import type { State } from "./model/State.ts"
 import type { Entry } from "../raft/Types.ts"
 import type { StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
-import type { StorageError } from "../storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
 import { Grants } from "./Grants.ts"
-import { checkIdentity } from "../machine/Identity.ts"
+import { checkIdentity, reloading } from "../machine/Identity.ts"
 import type { HistoryLimits } from "./HistoryCut.ts"
 import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
 import { dueCommands, untilDueMs } from "./DueCommands.ts"
@@ -263,7 +263,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   const state = yield* load
   const source = yield* ChangeSource.make(store, state.metadata)
-  const kv = new KvMachine(store, source, limits, load, state)
+  const kv = new KvMachine(store, source, limits, reloading(load), state)
   yield* watchMemory(kv)
   const clock = yield* Clock.Clock
   const access = new KvAccess({
@@ -295,10 +295,11 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
 /** The key-value state machine over the state store, and the feed of its changes. */
 export const layerWith = (
   limits: HistoryLimits & Partial<TtlLimits>
-): Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> =>
+): Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError | DataDirRefused, StateStore> =>
   Layer.effectContext(make({ maxLeaseTtlMs: maxTtlMs, maxSessionTtlMs: maxTtlMs, ...limits }))
 
 /** {@link layerWith} the default limits on history. */
-export const layer: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> = layerWith(
-  defaultHistoryLimits
-)
+export const layer: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError | DataDirRefused, StateStore> =
+  layerWith(
+    defaultHistoryLimits
+  )

@@ -5,7 +5,8 @@
 import { Effect } from "effect"
 import type { StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
-import { StorageCorruption } from "../storage/StorageError.ts"
+import { DataDirRefused } from "../storage/StorageError.ts"
+import { corrupt } from "./KvLoader.ts"
 
 /** Where the name lies. */
 export const identityKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("machine"))
@@ -17,15 +18,25 @@ export const checkIdentity = (
   store: StateStore["Service"],
   view: StateView,
   name: string | undefined
-): Effect.Effect<void, StorageError> =>
+): Effect.Effect<void, StorageError | DataDirRefused> =>
   Effect.flatMap(view.getMany([identityKey]), ([row]) => {
     const found = row === undefined ? undefined : new TextDecoder().decode(row)
     if (found === name || found === undefined && store.recovered.index === 0) return Effect.void
     return Effect.fail(
-      new StorageCorruption({
-        path: "the state family",
-        detail: `it holds the state of ${found ?? keyValueStore}, and this node runs ${name ?? keyValueStore}`,
-        safe: "everything: start the program that wrote it, or give this one another data directory"
+      new DataDirRefused({
+        path: store.path,
+        reason: "machine",
+        expected: `the state of ${name ?? keyValueStore}, which this node runs`,
+        found: `the state of ${found ?? keyValueStore}`,
+        hint: "Start the program that wrote it, or give this one another data directory."
       })
     )
   })
+
+/** The same read again, once a snapshot took the place of the state. The directory was this machine's before. */
+export const reloading = <A>(load: Effect.Effect<A, StorageError | DataDirRefused>): Effect.Effect<A, StorageError> =>
+  Effect.catchTag(
+    load,
+    "DataDirRefused",
+    ({ expected, found }) => Effect.fail(corrupt(`a snapshot brought ${found} in the place of ${expected}`))
+  )

@@ -12,9 +12,9 @@ import { Reader, Writer } from "../bytes/Binary.ts"
 import type { Entry } from "../raft/Types.ts"
 import type { StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
-import type { StorageError } from "../storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../storage/StorageError.ts"
 import type { Caller } from "./Caller.ts"
-import { checkIdentity, identityKey } from "./Identity.ts"
+import { checkIdentity, identityKey, reloading } from "./Identity.ts"
 import { corrupt } from "./KvLoader.ts"
 import type { Described } from "./MachineAccess.ts"
 import type { MachineRequest } from "./RowAccess.ts"
@@ -157,7 +157,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
               return query instanceof InvalidArgument ? Effect.succeed(query) : machine.query(view, query, now)
             }))
         ),
-      reload: Effect.map(load, (loaded) => {
+      reload: Effect.map(reloading(load), (loaded) => {
         timeMs = loaded
       }),
       due: (now) =>
@@ -176,4 +176,4 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
  */
 export const layer = <Command, Query>(
   machine: RowMachine<Command, Query>
-): Layer.Layer<StateMachine, StorageError, StateStore> => Layer.effect(StateMachine, make(machine))
+): Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore> => Layer.effect(StateMachine, make(machine))

@@ -7,7 +7,7 @@ export type { Entry, EntryKind, LogIndex, LogPoint, Term } from "../raft/Types.t
 export type { ScanOptions, StateChange, StateRow, StateView } from "../storage/StateStore.ts"
 export { StateStore } from "../storage/StateStore.ts"
 export type { StorageError } from "../storage/StorageError.ts"
-export { DataDirLost, StorageCorruption, StorageIoError } from "../storage/StorageError.ts"
+export { DataDirLost, DataDirRefused, StorageCorruption, StorageIoError } from "../storage/StorageError.ts"
 export type { Caller } from "./Caller.ts"
 export { administrator } from "./Caller.ts"
 export type { AdminOperation, Described, MachineAccess } from "./MachineAccess.ts"

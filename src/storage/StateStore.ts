@@ -105,6 +105,9 @@ export interface ReplacedState {
 export class StateStore extends Context.Service<
   StateStore,
   StateView & {
+    /** The data directory, for messages. */
+    readonly path: string
+
     /** The last entry whose effects the store held when it opened; `origin` when fresh. */
     readonly recovered: LogPoint
 

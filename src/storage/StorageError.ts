@@ -64,13 +64,17 @@ export class DataDirLost extends Data.TaggedError("DataDirLost")<{
   }
 }
 
-/** The data directory belongs to another cluster, node, voter set or format version, or another process holds it. */
+/**
+ * The data directory belongs to another cluster, node, voter set, format version or state machine, or another process
+ * holds it.
+ */
 export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   readonly path: string
   readonly reason:
     | "cluster-id"
     | "node-id"
     | "voters"
+    | "machine"
     | "format-version"
     | "feature-level"
     | "locked"

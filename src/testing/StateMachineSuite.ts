@@ -11,7 +11,7 @@ import { LogIndex, Term } from "../raft/Types.ts"
 import { MemoryDisk } from "../storage/memory/MemoryStore.ts"
 import * as MemoryStore from "../storage/memory/MemoryStore.ts"
 import type { StateStore } from "../storage/StateStore.ts"
-import type { StorageError } from "../storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
 /** A command of the sample, and when a leader is to have appended it. */
@@ -23,7 +23,7 @@ export interface SampleCommand {
 
 /** The machine to hold against the cases, with commands and queries to try. */
 export interface StateMachineSuiteOptions {
-  readonly layer: Layer.Layer<StateMachine, StorageError, StateStore>
+  readonly layer: Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore>
   /** Commands that the machine accepts, a few hundred that meet each other in the state. */
   readonly commands: ReadonlyArray<SampleCommand>
   /** Queries that are answered alike by machines of the same state. */

@@ -32,7 +32,7 @@ import * as NodeOperations from "../server/NodeOperations.ts"
 import { WatchServer } from "../server/WatchServer.ts"
 import * as MemoryStore from "../storage/memory/MemoryStore.ts"
 import type { StateStore } from "../storage/StateStore.ts"
-import type { StorageError } from "../storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import * as MemoryTransport from "../transport/memory/MemoryTransport.ts"
 import { utf8Text } from "../bytes/Utf8.ts"
@@ -48,7 +48,7 @@ export interface TestClusterOptions {
   /** What the nodes start from; empty disks when absent. */
   readonly disks?: ReadonlyArray<MemoryStore.MemoryDisk> | undefined
   /** What the nodes run in place of the key-value store. */
-  readonly machine?: Layer.Layer<StateMachine, StorageError, StateStore> | undefined
+  readonly machine?: Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore> | undefined
 }
 
 /** Steps of waiting on a condition before it is taken for one that never comes. */

@@ -18,7 +18,7 @@ import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import type { StateStore } from "../../src/storage/StateStore.ts"
-import type { StorageError } from "../../src/storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../../src/storage/StorageError.ts"
 import { listening } from "../../src/testing/PeerTransportSuite.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
@@ -49,7 +49,7 @@ const append = (entries: ReadonlyArray<Entry>, commit = 0): Message => {
 
 /** Node 1, whose leader in term 1 is node 2 in the test's hands. */
 const start = Effect.fnUntraced(function*(
-  machine: Layer.Layer<StateMachine, StorageError, StateStore> = KvStateMachine.layer,
+  machine: Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore> = KvStateMachine.layer,
   wallMs = nowMs
 ) {
   yield* TestClock.setTime(wallMs)

@@ -7,7 +7,7 @@ import { StateMachine } from "../../src/machine/StateMachine.ts"
 import type { Feature } from "../../src/protocol/FeatureLevel.ts"
 import { features, FeatureTable, highestLevel } from "../../src/protocol/FeatureLevel.ts"
 import type { StateStore } from "../../src/storage/StateStore.ts"
-import type { StorageError } from "../../src/storage/StorageError.ts"
+import type { DataDirRefused, StorageError } from "../../src/storage/StorageError.ts"
 
 const nextLevel = highestLevel(features).level + 1
 
@@ -26,7 +26,7 @@ const isNew = (command: Uint8Array): boolean => command[1] === tags.Checkpoint
  * The key-value store, in which `Checkpoint` came with the next release: this one cannot read it, and the next one
  * proposes it only from its level on.
  */
-export const storeWithNewCommand: Layer.Layer<StateMachine, StorageError, StateStore> = Layer.effect(
+export const storeWithNewCommand: Layer.Layer<StateMachine, StorageError | DataDirRefused, StateStore> = Layer.effect(
   StateMachine,
   Effect.gen(function*() {
     const machine = yield* StateMachine

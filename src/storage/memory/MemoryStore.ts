@@ -273,6 +273,7 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
   )
 
   return StateStore.of({
+    path: "memory",
     ...viewOf(() => disk.state.rows),
     recovered: disk.state.applied,
     commit: (changes, applied) =>

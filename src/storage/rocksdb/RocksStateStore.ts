@@ -36,6 +36,7 @@ const make = Effect.gen(function*() {
   const openSnapshot = database.snapshot(() => imports.active)
 
   return StateStore.of({
+    path,
     ...stateView({
       getMany: (keys) => database.getMany(() => imports.active, keys),
       scan: (range, take) => database.scan(() => imports.active, range, take)

@@ -93,7 +93,10 @@ describe("against the model", () => {
 
 describe("a store of another machine", () => {
   const failureOf = (disk: MemoryStore.MemoryDisk, machine: typeof layer) =>
-    Effect.map(Effect.flip(build(disk, machine)), ({ message }) => message)
+    Effect.map(Effect.flip(build(disk, machine)), (refused) => {
+      assert.deepInclude(refused, { _tag: "DataDirRefused", reason: "machine" })
+      return refused.message
+    })
 
   it.effect("is refused in both directions", () =>
     Effect.gen(function*() {
@@ -103,11 +106,14 @@ describe("a store of another machine", () => {
         machine.apply([entry(1, 1, commandBytes.encode(step?.command ?? { _tag: "Expire" }))]))
       assert.match(
         yield* failureOf(jobs, KvStateMachine.layer),
-        /state of example\/job-queue\/1.*runs the key-value store/
+        /expected the state of the key-value store.*found the state of example\/job-queue\/1/
       )
       const keyValue = new MemoryStore.MemoryDisk([1])
       yield* Effect.flatMap(build(keyValue, KvStateMachine.layer), (machine) =>
         machine.apply([{ ...entry(1, 1, new Uint8Array(0)), kind: "noop" }]))
-      assert.match(yield* failureOf(keyValue, layer), /state of the key-value store.*runs example\/job-queue\/1/)
+      assert.match(
+        yield* failureOf(keyValue, layer),
+        /expected the state of example\/job-queue\/1.*found the state of the key-value store/
+      )
     }))
 })
