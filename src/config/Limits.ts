@@ -51,7 +51,7 @@ export const limitSettings = {
     ...count(
       500_000,
       "entries that a compaction leaves for followers that were away; while one catches up a leader keeps up to four " +
-        "times the two limits above"
+        "times the two limits above, or as many bytes as the state that it was sent"
     ),
     otherDefault: "500,000, or half of maxLogEntries if that is less"
   },

@@ -81,6 +81,11 @@ export class LogMeter {
     return this.entries > maxLogEntries * factor || this.bytes > maxLogBytes * factor
   }
 
+  /** Whether the applied log has more bytes than that. */
+  exceeds(bytes: number): boolean {
+    return this.bytes > bytes
+  }
+
   /** Through where the log may go so that only the slack stays. */
   excess(): LogIndex {
     const { logSlackEntries, maxLogBytes } = this.limits

@@ -257,6 +257,50 @@ describe("a follower that is too far behind", () => {
       yield* untilShort(three, leader, 101)
     }))
 
+  it.effect("finds what follows the state, however long that is, when it is less than the state itself", () =>
+    Effect.gen(function*() {
+      const three = yield* cluster()
+      yield* putMany(three, 20, 5_000)
+      const [away, other] = yield* followers(three)
+      const leader = yield* three.leader()
+      yield* away.stop
+      yield* putMany(three, 60, 5_000, [leader, other])
+      const points = new Set<number>()
+      const [held, begun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      three.network.beforeChunk = () => Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(held))
+      away.disk.onWrite = () => points.add(away.disk.state.installed?.index ?? 0)
+      yield* away.start
+      yield* three.whileTimePasses(Deferred.await(begun))
+      // Ten times the limit of entries.
+      for (let i = 0; i < 200; i++) yield* put(three, "changing", `${i}`, [leader, other])
+      assert.isAtLeast(leader.disk.entries.length, 200)
+      yield* Deferred.succeed(held, undefined)
+      yield* three.converged
+      assertSameState(three)
+      points.delete(0)
+      assert.lengthOf([...points], 1)
+      yield* untilShort(three, leader, 21)
+    }))
+
+  it.effect("is not waited for when more than the state follows it", () =>
+    Effect.gen(function*() {
+      const three = yield* cluster()
+      yield* putMany(three, 10)
+      const [away, other] = yield* followers(three)
+      const leader = yield* three.leader()
+      yield* away.stop
+      yield* putMany(three, 60, 10, [leader, other])
+      const [held, begun] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      three.network.beforeChunk = () => Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(held))
+      yield* away.start
+      yield* three.whileTimePasses(Deferred.await(begun))
+      for (let i = 0; i < 120; i++) yield* put(three, "changing", "y".repeat(2_000), [leader, other])
+      yield* untilShort(three, leader, 81)
+      yield* Deferred.succeed(held, undefined)
+      yield* three.converged
+      assertSameState(three)
+    }))
+
   it.effect("gets it again when the way broke in the middle", () =>
     Effect.gen(function*() {
       const three = yield* cluster()

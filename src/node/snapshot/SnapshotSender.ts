@@ -50,6 +50,8 @@ export class SnapshotSender {
   private readonly options: SnapshotSenderOptions
   private readonly transfers: FiberMap.FiberMap<NodeId, void, StorageError>
   private readonly running = new Map<NodeId, SnapshotProgress & { bytes: number }>()
+  /** Bytes of the last transfer to each follower in this leadership, as far as they are known. */
+  private readonly sizes = new Map<NodeId, number>()
   /** Bytes sent since the start. */
   sentBytes = 0
 
@@ -76,9 +78,15 @@ export class SnapshotSender {
     return this.running.get(peer)?.point
   }
 
+  /** What a transfer to `peer` costs, by the last one; 0 when there was none in this leadership. */
+  bytesFor(peer: NodeId): number {
+    return this.sizes.get(peer) ?? 0
+  }
+
   /** Ends all transfers: their leadership is over. Nothing is reported of them, and no caller waits for them to end. */
   abandonUnsafe(): void {
     for (const [, transfer] of this.transfers) transfer.interruptUnsafe()
+    this.sizes.clear()
   }
 
   /** Fails when the state cannot be read. Never succeeds. */
@@ -116,6 +124,7 @@ export class SnapshotSender {
     const exported = yield* this.options.state.export
     const { estimatedBytes, point } = exported
     const progress = { peer, point, bytes: 0, estimatedBytes }
+    this.sizes.set(peer, estimatedBytes)
     yield* Effect.acquireRelease(
       Effect.sync(() => this.running.set(peer, progress)),
       () => Effect.sync(() => this.running.get(peer) === progress && this.running.delete(peer))
@@ -146,6 +155,7 @@ export class SnapshotSender {
       if (oldest !== undefined) yield* Fiber.join(oldest)
       const stored = Effect.map(stream.write(chunk), () => {
         progress.bytes += chunk.byteLength
+        this.sizes.set(peer, Math.max(estimatedBytes, progress.bytes))
         this.sentBytes += chunk.byteLength
         onSent(chunk.byteLength)
       })

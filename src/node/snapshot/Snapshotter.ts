@@ -5,7 +5,9 @@
  * **Compaction.** The state of a node is written lazily: after a power loss it may be older than what was applied, and
  * is brought forward from the log. So before entries go, the state is synced; only what is applied and durable in it is
  * ever removed. A leader keeps what a follower that it is sending to still needs, up to {@link holdFactor} times the
- * limits.
+ * limits, and behind a transfer of the state as long as that has more bytes: without those entries it would need the
+ * state again, and for ever where that takes so long. A log that outgrows the state while it is sent comes faster than
+ * the follower takes it, and no log could be long enough.
  *
  * **Installing**, in this order, each step durable before the next one begins:
  *
@@ -140,26 +142,35 @@ export class Snapshotter {
   compactable(
     { applied, firstIndex, matches }: Pick<Status, "applied" | "firstIndex" | "matches">
   ): LogIndex | undefined {
-    let through = minIndex(this.meter.excess(), applied)
-    if (!this.meter.isOver(holdFactor)) {
-      for (const { match, peer, state } of matches) {
-        const needs = state === "replicate"
-          ? match
-          : state === "snapshot"
-          ? this.sender.pointFor(peer)?.index
-          : undefined
-        if (needs !== undefined) through = minIndex(through, needs)
-      }
+    const { meter, sender } = this
+    const isLong = meter.isOver(holdFactor)
+    let through = minIndex(meter.excess(), applied)
+    for (const { match, peer, state } of matches) {
+      if (isLong && meter.exceeds(sender.bytesFor(peer))) continue
+      const needs = state === "replicate"
+        ? match
+        : state === "snapshot"
+        ? sender.pointFor(peer)?.index
+        : undefined
+      if (needs !== undefined) through = minIndex(through, needs)
     }
     return through >= firstIndex ? through : undefined
   }
 
   /** Removes the log through `point`, which is applied, and tells the owner. One at a time. */
   compact(point: LogPoint): Effect.Effect<void> {
-    const { fork, inbox, log, state } = this.options
+    const { fork, inbox, lines, log, state } = this.options
     this.compacting = true
+    const overtaken = this.sender.progress.filter((sending) => sending.point.index < point.index)
     return fork(
       Effect.gen(function*() {
+        for (const { peer } of overtaken) {
+          yield* lines.tell(
+            Effect.logWarning,
+            `the log has more bytes than the state that node ${peer} is being sent, and what follows that state ` +
+              "goes: it will need the state again. Write less until it has caught up, or raise maxLogBytes and maxLogEntries"
+          )
+        }
         yield* state.sync
         yield* log.compact(point)
         inbox.post({ _tag: "Compacted", through: point.index })
