@@ -168,7 +168,8 @@ export class Snapshotter {
           yield* lines.tell(
             Effect.logWarning,
             `the log has more bytes than the state that node ${peer} is being sent, and what follows that state ` +
-              "goes: it will need the state again. Write less until it has caught up, or raise maxLogBytes and maxLogEntries"
+              "goes: it will need the state again. Write less until it has caught up, or raise maxLogBytes and " +
+              "maxLogEntries"
           )
         }
         yield* state.sync
