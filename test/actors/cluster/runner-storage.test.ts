@@ -199,7 +199,7 @@ describe("an acquisition that takes longer than its caller waits", () => {
           Layer.build(Layer.fresh(
             storage("test").pipe(
               Layer.provide(store),
-              Layer.provide(ShardingConfig.layer({ shardLockExpiration: "1 second" }))
+              Layer.provide(ShardingConfig.layer({ shardLockExpiration: "3 seconds" }))
             )
           )),
           Context.get(RunnerStorage.RunnerStorage)
