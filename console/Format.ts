@@ -1,4 +1,5 @@
 /** Figures as people read them. */
+import { formatDuration } from "../src/DurationText.ts"
 
 const number = new Intl.NumberFormat("en")
 
@@ -21,24 +22,10 @@ export const bytes = (value: number | null): string => {
 }
 
 export const milliseconds = (value: number | null | undefined): string =>
-  value === null || value === undefined
-    ? "–"
-    : value < 10
-    ? `${value.toFixed(1)} ms`
-    : value < 10_000
-    ? `${Math.round(value)} ms`
-    : span(value)
+  value === null || value === undefined ? "–" : formatDuration(value, 2)
 
 /** How long something takes, in its two largest units. */
-export const span = (ms: number): string => {
-  const seconds = Math.max(0, Math.round(ms / 1_000))
-  if (seconds < 60) return `${seconds} s`
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
-  const hours = Math.floor(minutes / 60)
-  if (hours < 48) return `${hours} h ${minutes % 60} min`
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`
-}
+export const span = (ms: number): string => formatDuration(Math.max(0, Math.round(ms / 1_000)) * 1_000, 2)
 
 // Each `toLocaleTimeString` would make a format of its own, which takes longer than all else that a chart does.
 const time = { hour: "numeric", minute: "numeric", second: "numeric", hour12: false } as const

@@ -1,5 +1,6 @@
 /** One node: who it is, what it does, and what it has left. */
 import type { ComponentChildren } from "preact"
+import { formatDifference } from "../src/DurationText.ts"
 import { bytes, count, milliseconds, span } from "./Format.ts"
 import type { NodeSample } from "./Types.ts"
 
@@ -75,7 +76,10 @@ const Facts = ({ node }: { readonly node: NodeSample }) => {
           <Fact name="Up for" text={span(vitals.uptimeMs)} />
         </>
       )}
-      <Fact name="Clock" text={clockAheadMs === null ? "–" : clockAheadMs === 0 ? "the same" : `${clockAheadMs} ms`} />
+      <Fact
+        name="Clock"
+        text={clockAheadMs === null ? "–" : clockAheadMs === 0 ? "the same" : formatDifference(clockAheadMs)}
+      />
       <Fact name="Version" text={node.version ?? "–"} />
     </dl>
   )

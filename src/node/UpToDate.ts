@@ -3,6 +3,7 @@
  * another node has acknowledged. A node apart from the others, or with an empty disk, cannot find out.
  */
 import { Effect } from "effect"
+import { formatDuration } from "../DurationText.ts"
 import type { ReadError } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import { within } from "../net/Deadline.ts"
@@ -30,6 +31,6 @@ export const upToDate = (
   unknown: Unknown
 ): Effect.Effect<void, Unavailable> =>
   readBarrier.pipe(
-    within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
+    within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${formatDuration(proofMs)}` })),
     Effect.mapError(({ message }) => new Unavailable({ reason: `this node cannot know ${unknown}: ${message}` }))
   )

@@ -3,6 +3,7 @@
  * over. A start and an election wait briefly, which is not logged.
  */
 import { Effect } from "effect"
+import { formatDuration } from "../DurationText.ts"
 import type { LogLimiter } from "../LogLimiter.ts"
 import { kindOfLine } from "../LogLimiter.ts"
 import type { Waiting } from "./Waiting.ts"
@@ -65,7 +66,7 @@ export class WaitReport {
     this.told = false
     if (last === undefined || !told) return Effect.void
     const waitedMs = nowMs - this.sinceMs
-    return this.line(Effect.logInfo, last, `waits no longer, after ${Math.round(waitedMs / 1_000)} seconds`, waitedMs)
+    return this.line(Effect.logInfo, last, `waits no longer, after ${formatDuration(waitedMs)}`, waitedMs)
   }
 
   private line(

@@ -1,5 +1,6 @@
 /** The bytes of a backup of this node's state, as its client takes them. */
 import { Clock, Effect, Exit, Scope, Stream } from "effect"
+import { formatDuration } from "../DurationText.ts"
 import { maxBackupIdleMs } from "../protocol/StateRpcs.ts"
 import type { BackupHeader } from "../protocol/BackupFile.ts"
 import { encodeBackupHeader } from "../protocol/BackupFile.ts"
@@ -74,7 +75,7 @@ class BackupChunks {
     while (this.ready.length === 0 && !this.ended) {
       if (this.idle) {
         return yield* new Unavailable({
-          reason: `the backup was given up: nothing was taken for ${maxBackupIdleMs} ms`
+          reason: `the backup was given up: nothing was taken for ${formatDuration(maxBackupIdleMs)}`
         })
       }
       const part: ReadonlyArray<StateRow> = this.next ?? (yield* this.exported.next(maxChunkBytes))
@@ -118,7 +119,9 @@ export const backupStream = Effect.fnUntraced(function*(node: RaftNode["Service"
   yield* Effect.forkScoped(
     chunks.untilIdle().pipe(
       Effect.andThen(Scope.close(view, Exit.void)),
-      Effect.andThen(Effect.logWarning(`gives up a backup: its client took nothing for ${maxBackupIdleMs} ms`))
+      Effect.andThen(
+        Effect.logWarning(`gives up a backup: its client took nothing for ${formatDuration(maxBackupIdleMs)}`)
+      )
     )
   )
   return Stream.unfold(

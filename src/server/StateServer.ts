@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, Queue, Stream } from "effect"
 import type { Scope } from "effect"
+import { formatDuration } from "../DurationText.ts"
 import { watchTables } from "../BoundedTables.ts"
 import type { HashStep, StateError } from "../protocol/StateRpcs.ts"
 import { maxBackups, maxMarkerWaitMs, maxStateHashes } from "../protocol/StateRpcs.ts"
@@ -67,7 +68,10 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
     report({ _tag: "Armed", nodeId })
     const state = yield* Effect.timeoutOrElse(exported, {
       duration: maxMarkerWaitMs,
-      orElse: () => Effect.fail(new Unavailable({ reason: `the command was not applied within ${maxMarkerWaitMs} ms` }))
+      orElse: () =>
+        Effect.fail(
+          new Unavailable({ reason: `the command was not applied within ${formatDuration(maxMarkerWaitMs)}` })
+        )
     })
     report({ _tag: "Hashing", bytes: 0, estimatedBytes: state.estimatedBytes })
     return yield* hashState(nodeId, state, report)

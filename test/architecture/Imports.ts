@@ -40,6 +40,7 @@ const leaves = new Set([
   "BlockedThreads.ts",
   "BoundedTables.ts",
   "CoalescedSleep.ts",
+  "DurationText.ts",
   "ErrorCode.ts",
   "ErrorText.ts",
   "FlareDbError.ts",

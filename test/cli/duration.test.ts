@@ -1,6 +1,7 @@
 /** Durations as they are written on a command line. */
 import { assert, describe, it } from "@effect/vitest"
-import { formatDuration, parseDuration } from "../../src/cli/input/Duration.ts"
+import { parseDuration } from "../../src/cli/input/Duration.ts"
+import { formatDifference, formatDuration } from "../../src/DurationText.ts"
 
 describe("a duration", () => {
   it("is a number and a unit", () => {
@@ -46,6 +47,28 @@ describe("a duration", () => {
       604_800_000: "7d"
     }
     for (const [ms, text] of Object.entries(shown)) assert.strictEqual(formatDuration(Number(ms)), text)
+  })
+
+  it("of a measurement has two digits where it is short, and no unit of milliseconds where it is long", () => {
+    const shown = {
+      "0.00001": "0ms",
+      "0.0041": "0.0041ms",
+      "0.84": "0.84ms",
+      "9.96": "10ms",
+      "12.34": "12ms",
+      "999.7": "1s",
+      "86399999.1": "23h59m59s"
+    }
+    for (const [ms, text] of Object.entries(shown)) {
+      assert.strictEqual(formatDuration(Number(ms)), text)
+      assert.strictEqual(formatDifference(Number(ms)), `+${text}`)
+      assert.strictEqual(formatDifference(-Number(ms)), text === "0ms" ? "+0ms" : `-${text}`)
+    }
+  })
+
+  it("is as exact as it is asked for", () => {
+    const inTwo = { 3_661_000: "1h1m", 90_061_000: "1d1h", 86_461_000: "1d", 61_000: "1m1s" }
+    for (const [ms, text] of Object.entries(inTwo)) assert.strictEqual(formatDuration(Number(ms), 2), text)
   })
 
   it("reads as it is shown, when it is whole seconds of one unit", () => {

@@ -76,7 +76,7 @@ describe("a clock that is off", () => {
 
   it("is described by who is ahead of whom", () => {
     const text = clockText(3, { offsetMs: -2_500, uncertaintyMs: 4 })
-    assert.strictEqual(text, "the clock of node 3 is 2.500 s behind this node's (give or take 0.004 s)")
+    assert.strictEqual(text, "the clock of node 3 is 2.5s behind this node's (give or take 4ms)")
   })
 })
 

@@ -2,7 +2,8 @@
  * The actors on the status page of a node: a summary that reads a bounded number of keys, stale ones of the node
  * itself. It reads only when the page is requested.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Effect } from "effect"
+import { formatDuration } from "../../DurationText.ts"
 import type { KeyValue } from "../../client/KeyValue.ts"
 import type { Leases } from "../../client/Lease.ts"
 import type { OverviewOptions } from "./Reader.ts"
@@ -20,8 +21,6 @@ const listed = (names: ReadonlyArray<string>): string =>
     ? "none"
     : names.slice(0, maxNamed).join(", ") + (names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "")
 
-const seconds = (ms: number): string => Duration.format(Duration.seconds(Math.floor(Math.max(0, ms) / 1_000)))
-
 const tablesOf = (now: Summary, nowMs: number) => {
   const { deadLetters, messages, moreQueues, oldestMs, queues, runners, shardsHeld, shardsWithoutOwner } = now
   if (runners.length === 0 && messages.count === 0 && queues.length === 0 && deadLetters.count === 0) return []
@@ -34,7 +33,7 @@ const tablesOf = (now: Summary, nowMs: number) => {
     ["shards with an owner", shardsHeld],
     ["with messages and no owner", listed(shardsWithoutOwner)],
     ["messages without a reply", shown(messages)],
-    ["oldest of them", oldestMs === undefined ? "none" : `${seconds(nowMs - oldestMs)} ago`],
+    ["oldest of them", oldestMs === undefined ? "none" : `${formatDuration(Math.max(0, nowMs - oldestMs))} ago`],
     ["dead letters", shown(deadLetters)]
   ] as const
   const rows = queues.map(({ deadLetters, elements, name }) =>

@@ -3,7 +3,7 @@
  * so after a night without power it is behind by a night, for good.
  */
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
-import { formatDuration } from "../input/Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 
 /** From so many milliseconds on an operator who means a time of the wall clock has to know. */
 const noticedMs = 10_000

@@ -10,7 +10,7 @@ import { hostNames } from "../../net/HostNames.ts"
 import { nodeTls } from "../../net/tls/NodeTls.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed } from "../output/Failure.ts"
-import { formatDuration } from "../input/Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 
 const problemOf = (error: Error): string => {
   const code = errorCode(error) ?? ""

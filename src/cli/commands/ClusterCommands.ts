@@ -1,6 +1,7 @@
 /** The commands on a running cluster: status, transfer-leader. */
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import { formatDifference } from "../../DurationText.ts"
 import type { NodeReport } from "../../protocol/NodeReport.ts"
 import { lagOf } from "../../protocol/NodeReport.ts"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
@@ -35,7 +36,7 @@ const catchUp = (report: NodeReport, leader: NodeReport | undefined): string => 
 /** How far the clock of a node is from that of its leader, which has asked for it. */
 const clock = ({ nodeId }: NodeReport, leader: NodeReport | undefined): string => {
   const ms = leader?.peers.find(({ peer }) => peer === nodeId)?.clock?.offsetMs
-  return ms === undefined ? "" : `${ms < 0 ? "-" : "+"}${Math.abs(ms).toFixed(1)} ms`
+  return ms === undefined ? "" : formatDifference(ms)
 }
 
 /** What is wrong between the nodes, in lines. */

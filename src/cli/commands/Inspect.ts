@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { formatDuration } from "../../DurationText.ts"
 import { decodeIdentityEntry } from "../../protocol/ClusterIdentity.ts"
 import type { Command as KvCommand } from "../../kv/model/Command.ts"
 import { decodeCommand } from "../../kv/model/Command.ts"
@@ -79,7 +80,7 @@ const commandText = (command: KvCommand): string => {
       return `transaction of ${compares.length} compares, ${success.length} operations or else ${failure.length}`
     }
     case "GrantLease":
-      return `grant a lease of ${command.ttlMs} ms`
+      return `grant a lease of ${formatDuration(command.ttlMs)}`
     case "KeepAlive":
       return `keep lease ${command.lease} alive`
     case "RevokeLease":
@@ -87,7 +88,7 @@ const commandText = (command: KvCommand): string => {
     case "Compact":
       return `compact history through revision ${command.through}`
     case "OpenSession":
-      return `open a session of ${command.ttlMs} ms`
+      return `open a session of ${formatDuration(command.ttlMs)}`
     case "EndSession":
       return `end session ${command.session}`
     case "CloseSession":

@@ -1,4 +1,5 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
+import { formatDifference, formatDuration } from "../../DurationText.ts"
 import { healthThresholds, isFarBehind, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import type { NodeReport } from "../../protocol/NodeReport.ts"
 import { lagOf } from "../../protocol/NodeReport.ts"
@@ -135,7 +136,7 @@ const portsCheck = (node: NodeFacts): Check => {
   const { ports } = node
   const down = ports.some(({ connected }) => "problem" in connected)
   const each = ports.map(({ connected, name, port }) =>
-    `${name} ${port} ${"value" in connected ? `in ${connected.value.toFixed(1)} ms` : `not: ${connected.problem}`}`
+    `${name} ${port} ${"value" in connected ? `in ${formatDuration(connected.value)}` : `not: ${connected.problem}`}`
   )
   return judge(`${nodeName(node)} ports`, each.join(", "), "all reachable from here", [[
     down,
@@ -205,8 +206,8 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
     checks.push(
       judge(
         `${name} sync`,
-        `p99 ${syncMs.toFixed(1)} ms of ${count} since it began`,
-        `at most ${healthThresholds.goodSyncMs} ms, as etcd asks`,
+        `p99 ${formatDuration(syncMs)} of ${count} since it began`,
+        `at most ${formatDuration(healthThresholds.goodSyncMs)}, as etcd asks`,
         [
           [
             syncMs > healthThresholds.slowSyncMs,
@@ -278,12 +279,12 @@ const clockCheck = (nodes: ReadonlyArray<NodeFacts>): Check => {
   const between = high.offsetMs - low.offsetMs
   // What the way of the answers may have added is no difference of the clocks.
   const sure = Math.max(0, between - error)
-  const shown = read.map(({ name, offsetMs }) => `${name} ${offsetMs >= 0 ? "+" : ""}${offsetMs.toFixed(1)} ms`)
+  const shown = read.map(({ name, offsetMs }) => `${name} ${formatDifference(offsetMs)}`)
   const advice = "run chrony or systemd-timesyncd on every machine: leases and locks end by the leader's clock"
   return judge(
     "cluster.clocks",
-    `${between.toFixed(1)} ms apart, give or take ${error.toFixed(1)} ms (to this machine: ${shown.join(", ")})`,
-    `at most ${clockMs} ms between nodes`,
+    `${formatDuration(between)} apart, give or take ${formatDuration(error)} (to this machine: ${shown.join(", ")})`,
+    `at most ${formatDuration(clockMs)} between nodes`,
     [[sure > failingClockMs, "failure", advice], [sure > clockMs, "warning", advice]]
   )
 }

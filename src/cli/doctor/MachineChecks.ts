@@ -1,4 +1,5 @@
 /** What is wrong with a machine for a node, from the facts that were read of it. */
+import { formatDuration } from "../../DurationText.ts"
 import { healthThresholds, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
 import { minDescriptors, wantedDescriptors } from "../../http/Descriptors.ts"
@@ -15,13 +16,12 @@ const { goodSyncMs, lowRoomBytes, lowRoomShare, slowSyncMs } = healthThresholds
 /** No disk is faster. Something between says that it was written. */
 const unrealSyncMs = 0.01
 
-const ms = (value: number): string => value < 0.1 ? `${value.toFixed(3)} ms` : `${value.toFixed(value < 10 ? 2 : 0)} ms`
-
 const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Check =>
   judge(
     name,
-    `${count} syncs of ${pieceBytes / 1024} KiB: p50 ${ms(p50)}, p99 ${ms(p99)}, longest ${ms(max)}`,
-    `p99 at most ${goodSyncMs} ms, as etcd asks`,
+    `${count} syncs of ${pieceBytes / 1024} KiB: p50 ${formatDuration(p50)}, p99 ${formatDuration(p99)}, ` +
+      `longest ${formatDuration(max)}`,
+    `p99 at most ${formatDuration(goodSyncMs)}, as etcd asks`,
     [
       [
         p99 > slowSyncMs,

@@ -5,7 +5,8 @@ import { maxDays } from "../../certificates/Authority.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import { withDefault } from "./DefaultValue.ts"
-import { durationFlag, formatDuration } from "./Duration.ts"
+import { durationFlag } from "./Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 import { makeSwitch } from "./Switch.ts"
 
 /** Where an authority and what it issued lie unless it is said otherwise. */

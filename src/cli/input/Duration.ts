@@ -1,4 +1,4 @@
-/** Durations as people write and read them on a command line. Inside they are milliseconds. */
+/** Durations as people write them on a command line. Inside they are milliseconds. */
 import { Argument, Flag } from "effect/cli"
 import { errorText } from "../../ErrorText.ts"
 
@@ -22,21 +22,6 @@ export const parseDuration = (text: string): number => {
       ? `a duration with its unit: ${amount}s for seconds, ${amount}ms for milliseconds, or m, h or d`
       : "a duration with its unit, in whole milliseconds: 500ms, 1.5s, 2m, 1h or 7d"
   )
-}
-
-/** Milliseconds in the largest unit that writes them exactly enough: `1500` is `1.5s`, `90061000` is `1d1h1m1s`. */
-export const formatDuration = (ms: number): string => {
-  if (ms < 0) return `-${formatDuration(-ms)}`
-  if (ms < 1_000) return `${Math.round(ms)}ms`
-  if (ms < 60_000) return `${Number((Math.floor(ms / 100) / 10).toFixed(1))}s`
-  let left = Math.floor(ms / 1_000)
-  const parts: Array<string> = []
-  for (const [unit, seconds] of [["d", 86_400], ["h", 3_600], ["m", 60], ["s", 1]] as const) {
-    const count = Math.floor(left / seconds)
-    left -= count * seconds
-    if (count > 0) parts.push(`${count}${unit}`)
-  }
-  return parts.join("")
 }
 
 /** A flag whose value is a duration; the program gets milliseconds. */

@@ -5,7 +5,8 @@ import { maxTtlMs, minTtlMs } from "../../kv/model/Limits.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import { withDefault } from "./DefaultValue.ts"
-import { durationFlag, formatDuration } from "./Duration.ts"
+import { durationFlag } from "./Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 
 /** Refuses a time to live that no node allows, in the words of the command line. */
 export const checkTtl = (name: string, ttlMs: number): Effect.Effect<void, Failure> =>

@@ -6,7 +6,7 @@
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { formatDuration } from "../input/Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 import { LastWords } from "../output/LastWords.ts"
 import type { Told } from "./GuardLines.ts"
 

@@ -1,6 +1,6 @@
 /** The figures of the nodes as text: a table, and a screen with what there is to say of one node. */
 import { printable } from "../../Printable.ts"
-import { formatDuration } from "../input/Duration.ts"
+import { formatDuration } from "../../DurationText.ts"
 import { fills } from "../nodes/MetricsPage.ts"
 import { formatBytes } from "../output/Progress.ts"
 import { table } from "../output/Table.ts"

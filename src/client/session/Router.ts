@@ -2,6 +2,7 @@
  * Which node to ask next: the leader as far as the client knows it, another one when that fails, with pauses once all
  * have failed.
  */
+import { formatDuration } from "../../DurationText.ts"
 import { WrongCluster } from "../../FlareDbError.ts"
 import { ConnectionLost } from "../connection/Connection.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
@@ -32,13 +33,10 @@ interface DatedError {
 /** From so many milliseconds on an error is shown with its age: the node was hardly asked since. */
 const oldErrorMs = 60_000
 
-/** How long ago it was, in whole minutes, hours or days; empty for an error of now. */
+/** How long ago it was, in whole minutes at the most exact; empty for an error of now. */
 const ageText = (ageMs: number): string => {
-  const minutes = Math.floor(ageMs / 60_000)
   if (ageMs < oldErrorMs) return ""
-  if (minutes < 120) return ` (${minutes} min ago)`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48 ? ` (${hours} h ago)` : ` (${Math.floor(hours / 24)} d ago)`
+  return ` (${formatDuration(Math.floor(ageMs / 60_000) * 60_000, 2)} ago)`
 }
 
 export class Router {

@@ -1,4 +1,5 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
+import { formatDuration } from "../../DurationText.ts"
 import { healthThresholds, isFarBehind, percent, roomLevel } from "../../config/HealthThresholds.ts"
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
@@ -124,7 +125,7 @@ const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
     found.push({
       level: "warning",
       id: `clock ${endpoint}`,
-      what: `The clock of ${name.toLowerCase()} is ${Math.abs(clockAheadMs)} ms ` +
+      what: `The clock of ${name.toLowerCase()} is ${formatDuration(Math.abs(clockAheadMs))} ` +
         `${clockAheadMs > 0 ? "ahead of" : "behind"} this node's.`,
       next: "Look whether it is synchronised (timedatectl, chronyc tracking). Nothing breaks, but leases count on it " +
         "when that node leads."

@@ -1,16 +1,15 @@
 /** Warns of a peer whose clock is off, once each time that it comes to be. */
+import { formatDuration } from "../../DurationText.ts"
 import type { ClockDifference } from "../PeerTransport.ts"
 import { certainMs } from "./PeerClock.ts"
 
 /** A clock that was warned of is well again below this share of the limit. */
 const calmShare = 0.5
 
-const seconds = (ms: number): string => `${(ms / 1_000).toFixed(3)} s`
-
 /** The difference in words. */
 export const clockText = (peer: number, { offsetMs, uncertaintyMs }: ClockDifference): string =>
-  `the clock of node ${peer} is ${seconds(Math.abs(offsetMs))} ${offsetMs < 0 ? "behind" : "ahead of"} ` +
-  `this node's (give or take ${seconds(uncertaintyMs)})`
+  `the clock of node ${peer} is ${formatDuration(Math.abs(offsetMs))} ${offsetMs < 0 ? "behind" : "ahead of"} ` +
+  `this node's (give or take ${formatDuration(uncertaintyMs)})`
 
 export class ClockWatch {
   private readonly peer: number
@@ -26,7 +25,7 @@ export class ClockWatch {
   problem(difference: ClockDifference): string | undefined {
     return certainMs(difference) <= this.limitMs
       ? undefined
-      : `${clockText(this.peer, difference)}, more than ${this.limitMs} ms (maxClockDifferenceMs): ` +
+      : `${clockText(this.peer, difference)}, more than ${formatDuration(this.limitMs)} (maxClockDifferenceMs): ` +
         "look at the time service of both machines"
   }
 

@@ -48,12 +48,12 @@ it("says how old an error is of a node that was not asked since", () => {
   time.ms += 59_999
   assert.strictEqual(asked.describe(), "node:1, node:2: the connection was closed; no answer from node:3")
   time.ms += 1
-  assert.strictEqual(asked.describe(), "node:1, node:2: the connection was closed (1 min ago); no answer from node:3")
+  assert.strictEqual(asked.describe(), "node:1, node:2: the connection was closed (1m ago); no answer from node:3")
   time.ms += 3 * 3_600_000
   asked.failed(asked.target, "no answer within 1000 ms")
   assert.strictEqual(
     asked.describe(),
-    "node:1, node:2: the connection was closed (3 h ago); node:3: no answer within 1000 ms"
+    "node:1, node:2: the connection was closed (3h1m ago); node:3: no answer within 1000 ms"
   )
   time.ms += 72 * 3_600_000
   assert.include(asked.describe(), "(3 d ago)")
