@@ -10,7 +10,7 @@ const meanings: Readonly<Record<string, string>> = {
   EACCES: "this process may not read it",
   EPERM: "this process may not read it",
   EISDIR: "it is a folder",
-  ENOTDIR: "a part of its path is no folder",
+  ENOTDIR: "a part of its path is a file",
   ELOOP: "its links lead in a circle",
   ENAMETOOLONG: "a name in it is too long for the file system",
   EIO: "its disk has an error"

@@ -1,5 +1,6 @@
 /** Files with a secret in them, such as a token: only their owner may read them, and they are small. */
 import { stat } from "node:fs/promises"
+import { notAFile } from "./FileKind.ts"
 import { readSmallFile } from "./SmallFile.ts"
 
 /** Whether others than the owner of a file may do anything with it, by its mode. Windows has no such modes. */
@@ -19,7 +20,7 @@ export const readSecret = async (
 ): Promise<string> => {
   const found = await stat(file)
   // Its mode is that of a folder, which the advice on a file's would close.
-  if (found.isDirectory()) throw new Error("it is a folder; name a file in it")
+  if (found.isDirectory()) throw new Error(notAFile(found))
   const { mode, size } = found
   if (othersMayUse(mode)) throw new Error(readableByOthers(file))
   if (size > maxBytes) throw new Error(tooLarge(size))

@@ -4,8 +4,9 @@
  * would break every promise that node made.
  */
 import { Clock, Context, Effect, Layer } from "effect"
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileKind } from "../FileKind.ts"
 import type { Marker } from "./Codec.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
 import { encodeRecord, hardStateRecord, stateKeys } from "./Codec.ts"
@@ -48,10 +49,10 @@ const refuse = (
 const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
   Effect.suspend((): Effect.Effect<boolean, OpenError> => {
     try {
-      if (existsSync(path) && !statSync(path).isDirectory()) {
-        return Effect.fail(
-          refuse(path, "not-a-directory", "a directory", "a file", "Give another --data-dir, or move the file away.")
-        )
+      const stats = statSync(path, { throwIfNoEntry: false })
+      if (stats?.isDirectory() === false) {
+        const hint = "Give another --data-dir, or move it away."
+        return Effect.fail(refuse(path, "not-a-directory", "a directory", fileKind(stats), hint))
       }
       createDirectory(path)
       const names = readdirSync(path)

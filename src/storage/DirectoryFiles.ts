@@ -5,6 +5,7 @@
 import { lstatSync, readdirSync, statSync } from "node:fs"
 import type { Stats } from "node:fs"
 import { join } from "node:path"
+import { fileKind } from "../FileKind.ts"
 import { DataDirRefused } from "./StorageError.ts"
 
 /** The names under which RocksDB and FlareDB keep files in a data directory. */
@@ -25,9 +26,7 @@ const kindOf = (path: string, isDatabaseFile: boolean): string | undefined => {
   }
   if (stats.isFile()) return undefined
   if (stats.isDirectory()) return isDatabaseFile ? "a directory" : undefined
-  if (stats.isFIFO()) return "a named pipe"
-  if (stats.isSocket()) return "a socket"
-  return "a device"
+  return fileKind(stats)
 }
 
 /**

@@ -2,6 +2,7 @@
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
+import { fileKind } from "../FileKind.ts"
 import { errorText } from "../ErrorText.ts"
 import { othersMayUse } from "../SecretFile.ts"
 import { errorCode, isExisting } from "../ErrorCode.ts"
@@ -131,7 +132,10 @@ const makeFolder = (path: string): boolean => {
 const requireFolder = (path: string, at: string): void => {
   const stats = statSync(at, { throwIfNoEntry: false })
   if (stats?.isDirectory() === true) return
-  throw new FolderError({ path, problem: `${at} is ${stats === undefined ? "a link to nothing" : "no folder"}` })
+  throw new FolderError({
+    path,
+    problem: `${at} is ${stats === undefined ? "a link to nothing" : `${fileKind(stats)}, and no folder`}`
+  })
 }
 
 /** How the names of a file begin until it is whole, in whichever process; its id is behind that. */

@@ -2,6 +2,7 @@
 import { Effect, Layer, Result } from "effect"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { fileKind } from "../FileKind.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../protocol/ClusterIdentity.ts"
 import { unreadText } from "../ErrorText.ts"
@@ -76,7 +77,7 @@ const foundInstead = (path: string): { readonly found: string; readonly hint: st
   try {
     const stats = statSync(path, { throwIfNoEntry: false })
     if (stats === undefined) return { found: "nothing there", hint }
-    if (!stats.isDirectory()) return { found: "a file", hint }
+    if (!stats.isDirectory()) return { found: fileKind(stats), hint }
     return readdirSync(path).includes("CURRENT") ? undefined : { found: "no CURRENT file in it", hint }
   } catch (error) {
     return { found: unreadText(error), hint: "Run it as the user of the node, and look at the path." }

@@ -43,6 +43,7 @@ const leaves = new Set([
   "DurationText.ts",
   "ErrorCode.ts",
   "ErrorText.ts",
+  "FileKind.ts",
   "FlareDbError.ts",
   "LogLimiter.ts",
   "MetricBuckets.ts",

@@ -56,7 +56,7 @@ it.live(
 
       const twice = yield* shell("flaredb restore /dev/stdin --dry-run < <(cat dash)", env, folder)
       assert.strictEqual(twice.code, 1)
-      assert.match(twice.err, /it is no regular file, and a backup is read twice; save it to a file/)
+      assert.match(twice.err, /it is a named pipe, and a backup is read twice; save it to a file/)
 
       // It has ended but for its output, of which its reader takes the first byte.
       yield* run(["put", "large", "-"], { env, stdin: "x".repeat(500_000) })

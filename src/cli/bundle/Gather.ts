@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs"
 import { availableParallelism, loadavg, release, totalmem, uptime } from "node:os"
 import { basename, join } from "node:path"
+import { notAFile } from "../../FileKind.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { errorText, unreadText } from "../../ErrorText.ts"
 import { withoutWaiting } from "../../SmallFile.ts"
@@ -117,7 +118,7 @@ const tail = (path: string): string => {
   const file = openSync(path, constants.O_RDONLY | withoutWaiting)
   try {
     const found = fstatSync(file)
-    if (!found.isFile()) throw new Error("it is no regular file, of which the end could be read")
+    if (!found.isFile()) throw new Error(notAFile(found))
     const { size } = found
     const buffer = Buffer.alloc(Math.min(size, logTailBytes))
     const read = readSync(file, buffer, 0, buffer.byteLength, size - buffer.byteLength)

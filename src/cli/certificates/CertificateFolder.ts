@@ -14,6 +14,7 @@ import { Effect, Redacted } from "effect"
 import type { X509Certificate } from "node:crypto"
 import { readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { fileKind, notAFile } from "../../FileKind.ts"
 import { othersMayUse } from "../../SecretFile.ts"
 import type { Authority, CertificateProblem, Issued } from "../../certificates/Authority.ts"
 import { openAuthority, pairedWith } from "../../certificates/Authority.ts"
@@ -70,6 +71,15 @@ export const exists = (path: string): boolean => {
   }
 }
 
+/** Whether it is known to be a folder. */
+export const isFolder = (path: string): boolean => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  } catch {
+    return false
+  }
+}
+
 /** What a file holds, or why it cannot be read. A pipe or a device would have the command wait without end. */
 export const readText = (path: string): Effect.Effect<string, Failure> =>
   Effect.suspend(() => {
@@ -77,7 +87,7 @@ export const readText = (path: string): Effect.Effect<string, Failure> =>
     try {
       const stats = statSync(path, { throwIfNoEntry: false })
       if (stats === undefined) return Effect.fail(wrongUsage(`there is no file ${path}`))
-      if (!stats.isFile()) return refuse("it is no file")
+      if (!stats.isFile()) return refuse(notAFile(stats))
       if (stats.size > maxFileBytes) return refuse(`it has ${stats.size} bytes, over ${maxFileBytes}`)
       return Effect.succeed(readFileSync(path, "utf8"))
     } catch (error) {
@@ -156,7 +166,7 @@ export const writeText = (path: string, text: string, overwrite: boolean): Effec
     attempt(path, () => statSync(path, { throwIfNoEntry: false })),
     (stats) =>
       stats?.isFile() === false
-        ? Effect.fail(failed(`${path}: it is no file`))
+        ? Effect.fail(failed(`${path}: it is ${fileKind(stats)}; move it away, or give another folder`))
         : writeOutputFile(path, Buffer.from(text, "utf8"), overwrite, { advice: "--overwrite replaces it" })
   )
 

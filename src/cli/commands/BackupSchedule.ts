@@ -4,6 +4,7 @@ import { Command, Flag } from "effect/cli"
 import type { Stats } from "node:fs"
 import { statSync } from "node:fs"
 import { join } from "node:path"
+import { fileKind } from "../../FileKind.ts"
 import { Backups, layer as backupsLayer } from "../../client/Backups.ts"
 import { unreadText } from "../../ErrorText.ts"
 import type { ScheduledBackup } from "../../storage/backup/BackupNames.ts"
@@ -54,8 +55,10 @@ const checkFolder = (dir: string): Effect.Effect<void, Failure> => {
   if (dir === "") return Effect.fail(wrongUsage("--dir is empty; name a folder"))
   return Effect.flatMap(statsOf(dir), (found) => {
     if (found?.isDirectory() === true) return Effect.void
-    const advice = found === undefined ? `make it first: mkdir -m 700 ${dir}` : "name one"
-    return Effect.fail(wrongUsage(`--dir ${dir} is no folder; ${advice}`))
+    const problem = found === undefined
+      ? `does not exist; make it first: mkdir -m 700 ${dir}`
+      : `is ${fileKind(found)}; name a folder`
+    return Effect.fail(wrongUsage(`--dir ${dir} ${problem}`))
   })
 }
 

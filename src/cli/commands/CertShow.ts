@@ -2,9 +2,10 @@
 import { Clock, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import type { X509Certificate } from "node:crypto"
+import { join } from "node:path"
 import { factsOf } from "../../certificates/Certificates.ts"
 import { parseEndpoint } from "../../client/connection/Endpoint.ts"
-import { exists, readCertificates } from "../certificates/CertificateFolder.ts"
+import { exists, holdersIn, isFolder, readCertificates } from "../certificates/CertificateFolder.ts"
 import { liveCertificate } from "../certificates/LiveCertificate.ts"
 import { factsJson, factsText } from "../certificates/Text.ts"
 import { checkTimeout, jsonFlag, timeoutFlag } from "../input/CertificateFlags.ts"
@@ -12,15 +13,30 @@ import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
+/** A folder is shown by its certificates, one at a time: those in it, and those of its nodes and clients. */
+const certificatesIn = (folder: string): Effect.Effect<ReadonlyArray<string>, Failure> =>
+  Effect.map(holdersIn(folder), (holders) => [
+    ...["ca", "node", "client"].map((name) => join(folder, `${name}.crt`)).filter(exists),
+    ...holders.map(({ certificate }) => certificate)
+  ])
+
+const folderText = (folder: string, certificates: ReadonlyArray<string>): string =>
+  `${folder} is a folder; ` + (certificates.length === 0
+    ? "name a certificate in it, a file in PEM form"
+    : `give one of ${certificates.join(", ")}, or run flaredb cert check --certs-dir ${folder}`)
+
 /** A file of that name comes before a port. */
-const certificatesOf = (
+export const certificatesOf = (
   source: string,
   timeoutMs: number
 ): Effect.Effect<ReadonlyArray<X509Certificate>, Failure> => {
   if (source === "") return Effect.fail(wrongUsage("the source is empty; give a file, or HOST:PORT"))
+  if (isFolder(source)) {
+    return Effect.flatMap(certificatesIn(source), (names) => Effect.fail(wrongUsage(folderText(source, names))))
+  }
   if (exists(source)) return readCertificates(source)
   return parseEndpoint(source).pipe(
-    Effect.mapError(() => wrongUsage(`${source} is no file that exists, and no HOST:PORT`)),
+    Effect.mapError(() => wrongUsage(`there is no file ${source}; give one in PEM form, or HOST:PORT of a node`)),
     Effect.flatMap((endpoint) => liveCertificate(endpoint, timeoutMs)),
     Effect.map((certificate) => [certificate])
   )

@@ -11,6 +11,7 @@ import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { fileKind } from "../../FileKind.ts"
 import { errorCode } from "../../ErrorCode.ts"
 import { unreadText } from "../../ErrorText.ts"
 import { limitOf } from "../../http/Descriptors.ts"
@@ -64,7 +65,7 @@ const insteadOf = (path: string): string | undefined => {
   try {
     const found = statSync(path, { throwIfNoEntry: false })
     if (found === undefined && lstatSync(path, { throwIfNoEntry: false }) !== undefined) return "a link to nothing"
-    return found?.isDirectory() === false ? "no directory" : undefined
+    return found?.isDirectory() === false ? fileKind(found) : undefined
   } catch (error) {
     return errorCode(error) === "ENOTDIR"
       ? "below a file, where nothing can be made"

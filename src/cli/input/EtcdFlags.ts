@@ -2,6 +2,7 @@
 import { Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import { stat } from "node:fs/promises"
+import { notAFile } from "../../FileKind.ts"
 import { othersMayUse, readableByOthers } from "../../SecretFile.ts"
 import { readSmallFile } from "../../SmallFile.ts"
 import { unreadText } from "../../ErrorText.ts"
@@ -48,7 +49,7 @@ const fileOf = (
           const tooLarge = (bytes: number) => new Error(`it has ${bytes} bytes`)
           if (name === "") throw new Error("its name is empty")
           const found = await stat(name)
-          if (found.isDirectory()) throw new Error("it is a folder; name a file in it")
+          if (found.isDirectory()) throw new Error(notAFile(found))
           const { mode, size } = found
           if (size > maxFileBytes) throw tooLarge(size)
           if (secret && othersMayUse(mode)) throw new Error(readableByOthers(name))

@@ -3,6 +3,7 @@ import { Data, Effect } from "effect"
 import { closeSync, openSync, readSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { open, stat } from "node:fs/promises"
+import { fileKind, notAFile } from "../../FileKind.ts"
 import { isMissing } from "../../ErrorCode.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
@@ -67,7 +68,11 @@ const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
       throw isMissing(error) ? new Error("there is no such file") : error
     })
     if (found.isFile()) return open(path, "r")
-    throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
+    throw new Error(
+      found.isDirectory()
+        ? notAFile(found)
+        : `it is ${fileKind(found)}, and a backup is read twice; save it to a file, and name that`
+    )
   })
 
 /** Bytes that every header fits into. */

@@ -9,6 +9,7 @@ import type { FileHandle } from "node:fs/promises"
 import { link, open, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname } from "node:path"
 import { isatty } from "node:tty"
+import { notAFile } from "../../FileKind.ts"
 import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
@@ -85,7 +86,7 @@ const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
   attempt("write", path, async () => {
     if (!existsSync(path)) return false
     const found = await stat(path)
-    if (found.isDirectory()) throw new Error("it is a directory; name a file in it")
+    if (found.isDirectory()) throw new Error(notAFile(found))
     return !found.isFile()
   })
 

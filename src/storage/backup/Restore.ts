@@ -15,6 +15,7 @@
 import { Clock, Effect, Layer } from "effect"
 import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
+import { fileKind } from "../../FileKind.ts"
 import { isIdentityRow } from "../../protocol/ClusterIdentity.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { LogIndex, Term } from "../../raft/Types.ts"
@@ -92,8 +93,7 @@ const occupied = (path: string): readonly [reason: DataDirRefused["reason"], fou
   // Of links, the last step gives the directory its name, which would take the place of the link.
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (stats === undefined) return undefined
-  if (stats.isSymbolicLink()) return ["not-a-directory", "a link"]
-  if (!stats.isDirectory()) return ["not-a-directory", "a file"]
+  if (!stats.isDirectory()) return ["not-a-directory", fileKind(stats)]
   // It can be neither removed nor replaced: a folder in it can.
   if (stats.dev !== statSync(dirname(resolve(path))).dev) return ["not-a-directory", "the root of a file system"]
   const names = readdirSync(path)

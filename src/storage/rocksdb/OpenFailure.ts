@@ -43,7 +43,7 @@ export const openError = (path: string, cause: unknown): OpenError => {
       reason: "not-a-directory",
       expected: "a directory",
       found: message,
-      hint: "Give another --data-dir, or move the file away."
+      hint: "Give another --data-dir, or move it away."
     })
   }
   // A full disk damages no manifest, though it is named.

@@ -16,7 +16,7 @@ describe("the folder of an authority", () => {
       const path = join(folder, "x")
       assert.match(yield* failure(Folder.readText(path)), /^there is no file /)
       mkdirSync(path)
-      assert.match(yield* failure(Folder.readText(path)), /x: it is no file$/)
+      assert.match(yield* failure(Folder.readText(path)), /x: it is a folder; name a file in it$/)
       const large = join(folder, "large")
       write(large, "x".repeat(1024 * 1024 + 1))
       assert.match(yield* failure(Folder.readText(large)), /large: it has 1048577 bytes, over 1048576$/)
@@ -53,7 +53,10 @@ describe("the folder of an authority", () => {
       assert.strictEqual(read(target), "other")
       assert.isTrue(lstatSync(path).isFile())
       mkdirSync(join(folder, "ca.crt"))
-      assert.match(yield* failure(Folder.writeText(join(folder, "ca.crt"), "x", true)), /ca.crt: it is no file$/)
+      assert.match(
+        yield* failure(Folder.writeText(join(folder, "ca.crt"), "x", true)),
+        /ca.crt: it is a folder; move it away, or give another folder$/
+      )
     }))
 
   it.effect("issues only with the authority's own key, which others may not read", () =>

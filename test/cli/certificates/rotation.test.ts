@@ -145,6 +145,6 @@ describe("the rotation of an authority", () => {
       rmSync(key)
       mkdirSync(key)
       write(ca, foreign.certificate)
-      assert.match(yield* refusal(Rotation.begin(folder, beginOptions)), /ca.key: it is no file/)
+      assert.match(yield* refusal(Rotation.begin(folder, beginOptions)), /ca.key: it is a folder/)
     }))
 })

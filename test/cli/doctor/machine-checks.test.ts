@@ -96,7 +96,7 @@ describe("a machine", () => {
       { stranger: { name: "CURRENT", uid: 0, owner: 998 } },
       { "directory.owner": "failure" }
     ],
-    ["a file in its place", { mode: undefined, instead: "no directory" }, { "directory.mode": "failure" }],
+    ["a file in its place", { mode: undefined, instead: "a file" }, { "directory.mode": "failure" }],
     ["a small container", { groupLimitBytes: gib / 4 }, { "memory.limit": "failure" }],
     ["a container of 768 MiB", { groupLimitBytes: 0.75 * gib }, { "memory.limit": "warning" }],
     ["used memory", { availableBytes: gib / 16 }, { "memory.available": "warning" }],

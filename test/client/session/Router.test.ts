@@ -56,5 +56,5 @@ it("says how old an error is of a node that was not asked since", () => {
     "node:1, node:2: the connection was closed (3h1m ago); node:3: no answer within 1000 ms"
   )
   time.ms += 72 * 3_600_000
-  assert.include(asked.describe(), "(3 d ago)")
+  assert.include(asked.describe(), "(3d ago)")
 })

@@ -12,15 +12,15 @@ import { run, startArgs } from "./CommandLine.ts"
 /** Where no folder can be created, and what is said of it. */
 type Impossible = readonly [where: string, path: (folder: string) => string, reason: RegExp]
 const everywhere: ReadonlyArray<Impossible> = [
-  ["below a file", (folder) => join(folder, "file", "node"), /file is no folder/],
-  ["at a file", (folder) => join(folder, "file"), /found a file|file is no folder/],
+  ["below a file", (folder) => join(folder, "file", "node"), /file is a file, and no folder/],
+  ["at a file", (folder) => join(folder, "file"), /found a file|file is a file, and no folder/],
   ["with a name that is too long", (folder) => join(folder, "n".repeat(300)), /a name in it is too long/],
   ["at a link to nothing", (folder) => join(folder, "link"), /link is a link to nothing/],
   ["below a link to nothing", (folder) => join(folder, "link", "a", "node"), /link is a link to nothing/],
   ["behind links that lead in a circle", (folder) => join(folder, "circle", "node"), /links lead in a circle/]
 ]
 const onLinux: ReadonlyArray<Impossible> = [
-  ["below a device", () => "/dev/full/node", /\/dev\/full is no folder/],
+  ["below a device", () => "/dev/full/node", /\/dev\/full is a device, and no folder/],
   ["in /sys", () => "/sys/flaredb/node", /in \/sys/]
 ]
 const impossible = process.platform === "linux" ? [...everywhere, ...onLinux] : everywhere

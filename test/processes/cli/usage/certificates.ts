@@ -27,7 +27,8 @@ export const certificates: WrongUsage = {
   "cert show": [
     [["cert", "show"], /Missing required argument: source/],
     [["cert", "show", ""], /the source is empty; give a file, or HOST:PORT/],
-    [["cert", "show", "nowhere.crt"], /nowhere.crt is no file that exists, and no HOST:PORT/],
+    [["cert", "show", "nowhere.crt"], /there is no file nowhere.crt; give one in PEM form, or HOST:PORT of a node/],
+    [["cert", "show", "src"], /src is a folder; name a certificate in it, a file in PEM form/],
     [["cert", "show", "a:1", "--timeout", "2m"], /--timeout 2m is not from 1ms to 1m/]
   ],
   "cert check": [

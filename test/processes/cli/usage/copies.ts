@@ -26,14 +26,14 @@ export const copies: WrongUsage = {
   "backups run": [
     [["backups", "run"], /--dir/],
     [["backups", "run", "--dir", ""], /--dir is empty; name a folder/],
-    [["backups", "run", "--dir", "/nowhere"], /--dir \/nowhere is no folder; make it first: mkdir/],
+    [["backups", "run", "--dir", "/nowhere"], /--dir \/nowhere does not exist; make it first: mkdir/],
     [["backups", "run", "--dir", "/tmp", "--every", "10s"], /--every 10s is not from 1m to 366d/],
     [["backups", "run", "--dir", "/tmp", "--keep-daily", "-1"], /--keep-daily -1 is not from 0 to 10000/],
     [["backups", "run", "--dir", "/tmp", "--metrics-file", ""], /--metrics-file is empty/]
   ],
   "backups list": [
     [["backups", "list"], /--dir/],
-    [["backups", "list", "--dir", "package.json"], /--dir package.json is no folder; name one/],
+    [["backups", "list", "--dir", "package.json"], /--dir package.json is a file; name a folder/],
     [["backups", "list", "--dir", "/tmp", "x"], /"x"/]
   ],
   "backups verify": [
