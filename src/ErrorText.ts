@@ -10,7 +10,7 @@ const meanings: Readonly<Record<string, string>> = {
   EACCES: "this process may not read it",
   EPERM: "this process may not read it",
   EISDIR: "it is a folder",
-  ENOTDIR: "a part of its path is a file",
+  ENOTDIR: "a part of its path is no folder",
   ELOOP: "its links lead in a circle",
   ENAMETOOLONG: "a name in it is too long for the file system",
   EIO: "its disk has an error"
@@ -42,8 +42,12 @@ export const unwrittenText = (error: unknown): string => {
   return meaning === undefined ? errorText(error) : `${meaning} (${code})`
 }
 
+const advices: Readonly<Record<string, string>> = {
+  ENOENT: "name one that is there",
+  ENOTDIR: "name one that is there",
+  EISDIR: "name a file in it"
+}
+
 /** What helps then. */
 export const unreadAdvice = (error: unknown): string =>
-  ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")
-    ? "name one that is there"
-    : "name one that this process may read"
+  advices[errorCode(error) ?? ""] ?? "name one that this process may read"

@@ -4,7 +4,7 @@
  * would break every promise that node made.
  */
 import { Clock, Context, Effect, Layer } from "effect"
-import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileKind } from "../FileKind.ts"
 import type { Marker } from "./Codec.ts"
@@ -49,7 +49,7 @@ const refuse = (
 const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
   Effect.suspend((): Effect.Effect<boolean, OpenError> => {
     try {
-      const stats = statSync(path, { throwIfNoEntry: false })
+      const stats = existsSync(path) ? statSync(path) : undefined
       if (stats?.isDirectory() === false) {
         const hint = "Give another --data-dir, or move it away."
         return Effect.fail(refuse(path, "not-a-directory", "a directory", fileKind(stats), hint))

@@ -183,7 +183,10 @@ onShared("flaredb lock", 1, (live) => {
       assert.deepStrictEqual(missing, { code: 127, out: "", err: "flaredb: no-such-program: command not found\n" })
       const plain = yield* lock("job", "--", "/etc/passwd")
       assert.strictEqual(plain.code, 126, plain.err)
-      assert.match(plain.err, /^flaredb: \/etc\/passwd cannot be run: /)
+      assert.match(plain.err, /^flaredb: \/etc\/passwd cannot be run: this process may not run it .*chmod \+x/)
+      const folder = yield* lock("job", "--", "/etc")
+      assert.strictEqual(folder.code, 126, folder.err)
+      assert.match(folder.err, /^flaredb: \/etc cannot be run: it is a folder; name a program in it/)
 
       const { handle, state } = yield* holding(cluster, "job", 30_000)
       const holder = `process ${handle.pid} on `

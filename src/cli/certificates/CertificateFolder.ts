@@ -71,15 +71,6 @@ export const exists = (path: string): boolean => {
   }
 }
 
-/** Whether it is known to be a folder. */
-export const isFolder = (path: string): boolean => {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-  } catch {
-    return false
-  }
-}
-
 /** What a file holds, or why it cannot be read. A pipe or a device would have the command wait without end. */
 export const readText = (path: string): Effect.Effect<string, Failure> =>
   Effect.suspend(() => {

@@ -52,6 +52,9 @@ export const replay = Command.make("replay", {
       failed(`the trace ${file} cannot be read: ${reasonOf(error)}`)
     const { type } = yield* Effect.mapError(files.stat(file), notRead)
     // A pipe that nothing comes from would hold a thread, for which a process waits at its end.
+    if (type === "Directory") {
+      return yield* failed(`the trace ${file} cannot be read: it is a folder; name a file in it`)
+    }
     if (type === "FIFO") return yield* failed(`the trace ${file} cannot be read: it is a pipe; save it to a file`)
     yield* files.stream(file).pipe(
       Stream.mapError(notRead),

@@ -7,6 +7,7 @@ import { wrongUsage } from "../output/Failure.ts"
 import { withDefault } from "./DefaultValue.ts"
 import { durationFlag } from "./Duration.ts"
 import { formatDuration } from "../../DurationText.ts"
+import { isFolder, kindAt } from "../../FileKind.ts"
 import { makeSwitch } from "./Switch.ts"
 
 /** Where an authority and what it issued lie unless it is said otherwise. */
@@ -40,7 +41,11 @@ export const timeoutFlag = durationFlag("timeout").pipe(
 const maxTimeoutMs = 60_000
 
 export const checkFolder = (folder: string): Effect.Effect<void, Failure> =>
-  folder === "" ? Effect.fail(wrongUsage("--certs-dir is empty; name a folder")) : Effect.void
+  Effect.suspend(() => {
+    if (folder === "") return Effect.fail(wrongUsage("--certs-dir is empty; name a folder"))
+    const kind = isFolder(folder) ? undefined : kindAt(folder)
+    return kind === undefined ? Effect.void : Effect.fail(wrongUsage(`--certs-dir ${folder} is ${kind}; name a folder`))
+  })
 
 export const checkDays = (days: number): Effect.Effect<void, Failure> =>
   days >= 1 && days <= maxDays ? Effect.void : Effect.fail(wrongUsage(`--days ${days} is not from 1 to ${maxDays}`))

@@ -8,6 +8,8 @@ import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { constants } from "node:os"
 import { formatDuration } from "../../DurationText.ts"
+import { errorText } from "../../ErrorText.ts"
+import { isFolder } from "../../FileKind.ts"
 import { exitCodes } from "../output/Failure.ts"
 import { Guard } from "./Guard.ts"
 import { machineMs } from "./GuardLines.ts"
@@ -53,10 +55,22 @@ export const supervises = (): boolean => running > 0
 const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
   code ?? 128 + (signal === null ? 0 : constants.signals[signal])
 
+/** The system says `EACCES` of a folder, and of a file that is no program. */
+const notRunText = (program: string, error: NodeJS.ErrnoException): string => {
+  if (error.code !== "EACCES") return errorText(error)
+  return isFolder(program)
+    ? "it is a folder; name a program in it"
+    : "this process may not run it (EACCES); name a program, or make it one with chmod +x"
+}
+
 const notStarted = (program: string, error: NodeJS.ErrnoException): Ended =>
   error.code === "ENOENT"
     ? { _tag: "NotStarted", exitCode: notFoundCode, problem: `${program}: command not found` }
-    : { _tag: "NotStarted", exitCode: notExecutableCode, problem: `${program} cannot be run: ${error.message}` }
+    : {
+      _tag: "NotStarted",
+      exitCode: notExecutableCode,
+      problem: `${program} cannot be run: ${notRunText(program, error)}`
+    }
 
 const withoutGuard = (program: string, why: string): Ended => ({
   _tag: "NotStarted",

@@ -2,6 +2,7 @@
  * What a command could not say. Node drops the errors of its console, so a dump onto a full disk would be cut off, and
  * the command succeed.
  */
+import { unwrittenText } from "../../ErrorText.ts"
 import { exitCodes, failed } from "./Failure.ts"
 import { errorText } from "./Messages.ts"
 
@@ -11,7 +12,9 @@ const brokenPipe = 141
 const problemOf = (error: NodeJS.ErrnoException): string =>
   `${
     errorText(failed(
-      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written ` +
+      `standard output cannot be written: ${
+        unwrittenText(error)
+      }; what was printed is not complete, and what was written ` +
         "to the cluster stays written"
     ))
   }\n`

@@ -203,7 +203,7 @@ describe("a node that flaredb start runs", () => {
               assert.strictEqual(full.code, 1, `${verb.join(" ")}: ${full.err}`)
               assert.match(
                 full.err,
-                /standard output cannot be written: .*no space left.*; what was printed/,
+                /standard output cannot be written: its file system is full \(ENOSPC\); what was printed/,
                 `${verb.join(" ")}: ${full.err}`
               )
               const closed = yield* runInto("a closed pipe", verb)

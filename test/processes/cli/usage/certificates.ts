@@ -34,6 +34,7 @@ export const certificates: WrongUsage = {
   "cert check": [
     [["cert", "check", "all"], /"all"/],
     [["cert", "check", "--certs-dir", ""], /--certs-dir is empty/],
+    [["cert", "check", "--certs-dir", "package.json"], /--certs-dir package.json is a file; name a folder/],
     [["cert", "check", "--nodes", "here"], /"here" is not ID=HOST:CLIENT:PEER:HTTP/],
     [["cert", "check", "--expires-within", "30"], /a duration with its unit/]
   ],
