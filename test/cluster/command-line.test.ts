@@ -165,7 +165,7 @@ it.live("inspect reads a stopped node, and RocksDB's own tool finds its column f
     assert.deepStrictEqual(entries.map(({ entry }) => entry), [
       "noop",
       `cluster identity ${summary.identity}`,
-      "open a session of 300000 ms",
+      "open a session of 5m",
       "put \"key\", 5 bytes (session 3, number 1)",
       "close the session (session 3, number 2)"
     ])
