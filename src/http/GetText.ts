@@ -2,6 +2,9 @@
 import { Effect, Redacted } from "effect"
 import { X509Certificate } from "node:crypto"
 import type { IncomingMessage } from "node:http"
+import { formatDuration } from "../DurationText.ts"
+import { errorText } from "../ErrorText.ts"
+import { meaningOf, systemCode } from "../net/CallFailure.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
 import { hostName } from "./HostName.ts"
 import { get as getPlain } from "./NodeHttp.ts"
@@ -57,7 +60,8 @@ export const getText = (
   { address, path, timeoutMs = 10_000, tls, token }: GetOptions
 ): Effect.Effect<string, Error> =>
   Effect.callback((resume) => {
-    const fail = (error: unknown) => resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    const fail = (error: unknown) =>
+      resume(Effect.fail(new Error(meaningOf(systemCode(error)) ?? errorText(error), { cause: error })))
     if (tls === undefined && token !== undefined && !isLoopbackHost(hostName(address))) {
       return fail(new Error(`no token is sent to ${address} without TLS, where others could read it; use TLS`))
     }
@@ -68,7 +72,7 @@ export const getText = (
       { ...connectionOf(tls), agent: false, headers, timeout: timeoutMs },
       (response) => void textOf(response).then((text) => resume(Effect.succeed(text)), fail)
     )
-    request.once("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
+    request.once("timeout", () => request.destroy(new Error(`no answer within ${formatDuration(timeoutMs)}`)))
     request.once("error", fail)
     return Effect.sync(() => request.destroy())
   })

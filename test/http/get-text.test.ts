@@ -59,6 +59,12 @@ describe("a request", () => {
       assert.deepStrictEqual(shown, [])
     }).pipe(Effect.scoped))
 
+  it.live("says in words that nothing listens, as calls do", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(answering(nodeOf(1)))
+      assert.strictEqual((yield* Effect.flip(ask(port))).message, "no process listens there (ECONNREFUSED)")
+    }))
+
   it.live("shows no token where others could read it", () =>
     Effect.gen(function*() {
       const refused = yield* Effect.flip(getText({ address: "db.example:7201", path: "/metrics", token }))

@@ -12,7 +12,7 @@ import { errorText, unreadText } from "../../ErrorText.ts"
 import { withoutWaiting } from "../../SmallFile.ts"
 import { version } from "../../Version.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
-import { httpAddress } from "../input/NodesFlags.ts"
+import { httpAddress, httpUnknown } from "../input/NodesFlags.ts"
 import type { Ask } from "../nodes/NodePages.ts"
 import {
   redactEnvironment,
@@ -66,7 +66,7 @@ const nodePages = Effect.fnUntraced(function*(place: NodePlace, ask: Ask) {
   const parts: Array<Part> = []
   const problems: Array<string> = []
   const address = httpAddress(place)
-  if (address === undefined) return { parts, problems: [`${place.name}: its HTTP port is not known; give --nodes`] }
+  if (address === undefined) return { parts, problems: [`${place.name}: ${httpUnknown}`] }
   // All at once: a node that hangs costs the time of one page, and not of each.
   const found = yield* Effect.forEach(pages, ([path, name, redact]) => {
     const file = `nodes/${place.address?.id ?? place.name}/${name}`

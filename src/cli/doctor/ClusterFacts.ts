@@ -8,7 +8,7 @@ import type { Endpoint } from "../../client/connection/Endpoint.ts"
 import { errorText } from "../../ErrorText.ts"
 import { systemNameService } from "../../net/NameService.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
-import { httpAddress } from "../input/NodesFlags.ts"
+import { httpAddress, httpUnknown } from "../input/NodesFlags.ts"
 import { liveCertificate } from "../certificates/LiveCertificate.ts"
 import type { MetricsPage } from "../nodes/MetricsPage.ts"
 import type { Ask, Clocked } from "../nodes/NodePages.ts"
@@ -95,7 +95,7 @@ const factsOf = Effect.fnUntraced(function*(
       (connected): PortFacts => ({ name, port, connected })
     ), { concurrency: "unbounded" })
   const http = httpAddress(place)
-  const unasked = { problem: "its HTTP port is not known; give --nodes" }
+  const unasked = { problem: httpUnknown }
   return {
     place,
     addresses: yield* addressesOf(host),

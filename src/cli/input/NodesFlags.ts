@@ -69,6 +69,9 @@ export const withPlaces = <F extends ClientFlags>(flags: F, places: ReadonlyArra
   endpoints: places.map(({ endpoint }) => formatEndpoint(endpoint)).join(",")
 })
 
+/** What is said of a node whose HTTP port would be asked, where the flags do not tell it. */
+export const httpUnknown = "its HTTP port is not known; give --nodes"
+
 /** `HOST:PORT` of the node's HTTP port; `undefined` when the flags do not tell. */
 export const httpAddress = ({ address }: NodePlace): string | undefined =>
   address === undefined ? undefined : formatEndpoint({ host: address.host, port: address.httpPort })

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
-import { httpAddress } from "../input/NodesFlags.ts"
+import { httpAddress, httpUnknown } from "../input/NodesFlags.ts"
 import type { Fill, MetricsPage } from "../nodes/MetricsPage.ts"
 import { fills, quantile, rate } from "../nodes/MetricsPage.ts"
 import type { Ask } from "../nodes/NodePages.ts"
@@ -37,7 +37,7 @@ export const takeSample = Effect.fnUntraced(function*(places: ReadonlyArray<Node
   const pages = Effect.forEach(places, (place) => {
     const http = httpAddress(place)
     if (http === undefined) {
-      return Effect.succeed({ page: undefined, process: undefined, httpProblem: "its HTTP port is not known" })
+      return Effect.succeed({ page: undefined, process: undefined, httpProblem: httpUnknown })
     }
     return Effect.map(
       Effect.all([orNone(metricsOf(ask, http)), orNone(clockOf(ask, http, 1))], { concurrency: 2 }),

@@ -1,11 +1,13 @@
 /** What `flaredb top` makes of pages of metrics, of keys, and of the size of a terminal. */
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { pressed } from "../../../src/cli/commands/Top.ts"
 import { fills, MetricsPage, quantile, rate } from "../../../src/cli/nodes/MetricsPage.ts"
 import type { Sample } from "../../../src/cli/top/Sample.ts"
-import { figures } from "../../../src/cli/top/Sample.ts"
+import { figures, takeSample } from "../../../src/cli/top/Sample.ts"
 import { keysIn } from "../../../src/cli/top/Terminal.ts"
 import { screen, tableText } from "../../../src/cli/top/View.ts"
+import { ClusterAdmin } from "../../../src/client/ClusterAdmin.ts"
 import type { NodeReport } from "../../../src/protocol/NodeReport.ts"
 
 const histogram = (name: string, counts: ReadonlyArray<number>) =>
@@ -137,3 +139,15 @@ describe("keys", () => {
     assert.isUndefined(pressed("quit", state, 3))
   })
 })
+
+it.effect("a node whose HTTP port the flags do not tell is shown with what to give", () =>
+  Effect.gen(function*() {
+    const endpoint = { host: "db1", port: 7001 }
+    const answer = { endpoint: "db1:7001", report: undefined, problem: undefined }
+    const status = Effect.succeed([answer])
+    const ask = () => Effect.die("there is no port to ask")
+    const { nodes } = yield* takeSample([{ name: "db1:7001", endpoint, address: undefined }], ask, () => 0).pipe(
+      Effect.provideService(ClusterAdmin, { status } as unknown as ClusterAdmin["Service"])
+    )
+    assert.deepStrictEqual(nodes.map(({ httpProblem }) => httpProblem), ["its HTTP port is not known; give --nodes"])
+  }))
