@@ -189,8 +189,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "does not sync the name of a new segment",
     { test: "test/storage/segments-faults.test.ts" },
     "storage/segments/EmptyFile.ts",
-    "  await fsync(descriptor)\n  await syncFolderAsync(folder)\n",
-    "  await fsync(descriptor)\n"
+    "    await fsync(descriptor)\n    await syncFolderAsync(folder)\n",
+    "    await fsync(descriptor)\n"
   ),
   one(
     "refuses a log for a header that a segment behind it makes up for",
@@ -273,8 +273,8 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "compacts entries that its core does not know to be applied",
     { test: "test/node/snapshots.test.ts" },
     "node/snapshot/Snapshotter.ts",
-    "minIndex(this.meter.excess(), applied)",
-    "minIndex(this.meter.excess(), Math.max(applied, 2 ** 52) as LogIndex)"
+    "minIndex(meter.excess(), applied)",
+    "minIndex(meter.excess(), Math.max(applied, 2 ** 52) as LogIndex)"
   ),
   one(
     "takes entries that it cannot apply",
