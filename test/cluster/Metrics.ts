@@ -9,7 +9,9 @@ type Node = Pick<Cluster.ClusterNode, "address" | "id">
 export const tableEntries = (node: Node, table: string): Effect.Effect<number> =>
   Effect.promise(async () => {
     const { host, httpPort } = node.address
-    const text = await (await fetch(`http://${host}:${httpPort}/metrics`)).text()
+    // A port that is full closes a connection that is kept for a next request.
+    const answer = await fetch(`http://${host}:${httpPort}/metrics`, { headers: { connection: "close" } })
+    const text = await answer.text()
     const line = text.split("\n").find((one) =>
       one.startsWith("flaredb_table_entries") && one.includes(`table="${table}"`)
     )
