@@ -10,6 +10,7 @@ import { InvalidArgument } from "../FlareDbError.ts"
 import type { Change, Revision } from "../kv/model/History.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
 import { prefixRange, singleKey } from "../bytes/KeyRange.ts"
+import type { RangeNames } from "../kv/model/KeyRange.ts"
 import { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { KeyRecord } from "../kv/model/KeyRecord.ts"
 import type { Problem } from "../kv/model/Limits.ts"
@@ -274,37 +275,38 @@ const lists = ["keys", "prefixes", "ranges"] as const
 /** The ranges of a target, or what is wrong with them, in the words of the target. */
 export const rangesOf = (target: WatchTarget): KeyRanges | Problem => {
   const named = namedRanges(target)
-  for (const { bytes, name } of named) {
-    const found = bytes === undefined ? undefined : keyProblem(bytes, name)
+  for (const { keyBytes, names } of named) {
+    const found = keyBytes === undefined ? undefined : keyProblem(keyBytes, names.whole)
     if (found !== undefined) return found
   }
-  const made = KeyRanges.make(named.map(({ range }) => range))
-  if (made instanceof KeyRanges) return made
-  const [, index, end] = /^range(?:s\[(\d+)\])?(?:\.(gte|lt))?$/.exec(made.field) ?? []
-  const name = named[Number(index ?? 0)]?.name
-  if (made.field === "ranges" || name === undefined) {
-    const given = lists.filter((list) => list in target)
-    return problem((given.length === 0 ? lists : given).join(" or "), made.problem)
-  }
-  const isRange = name.startsWith("range")
-  return problem(isRange && end !== undefined ? `${name}.${end === "gte" ? "from" : "to"}` : name, made.problem)
+  const given = lists.filter((list) => list in target)
+  return KeyRanges.make(named.map(({ range }) => range), {
+    all: (given.length === 0 ? lists : given).join(" or "),
+    each: named.map(({ names }) => names)
+  })
 }
 
 interface NamedRange {
-  /** What the target calls it. */
-  readonly name: string
+  readonly names: RangeNames
   readonly range: KeyRange
-  /** How many bytes a key has. */
-  readonly bytes?: number
+  /** How many bytes the key has that was given in its place. */
+  readonly keyBytes?: number
 }
 
 const namedRanges = (target: WatchTarget): ReadonlyArray<NamedRange> => {
+  const oneName = (name: string): RangeNames => ({ whole: name, gte: name, lt: name })
   const ofKey = (name: string, data: Data): NamedRange => {
     const key = bytesOf(data)
-    return { name, range: singleKey(key), bytes: key.byteLength }
+    return { names: oneName(name), range: singleKey(key), keyBytes: key.byteLength }
   }
-  const ofPrefix = (name: string, data: Data): NamedRange => ({ name, range: prefixRange(bytesOf(data)) })
-  const ofRange = (name: string, range: WatchedRange): NamedRange => ({ name, range: boundsOf(range) })
+  const ofPrefix = (name: string, data: Data): NamedRange => ({
+    names: oneName(name),
+    range: prefixRange(bytesOf(data))
+  })
+  const ofRange = (name: string, { from, to }: WatchedRange): NamedRange => ({
+    names: { whole: name, gte: `${name}.from`, lt: `${name}.to` },
+    range: { gte: bytesOf(from), lt: bytesOf(to) }
+  })
   if ("key" in target) return [ofKey("key", target.key)]
   if ("prefix" in target) return [ofPrefix("prefix", target.prefix)]
   if ("range" in target) return [ofRange("range", target.range)]
@@ -315,8 +317,6 @@ const namedRanges = (target: WatchTarget): ReadonlyArray<NamedRange> => {
     ...ranges.map((range, i) => ofRange(`ranges[${i}]`, range))
   ]
 }
-
-const boundsOf = ({ from, to }: WatchedRange): KeyRange => ({ gte: bytesOf(from), lt: bytesOf(to) })
 
 const between = (field: string, value: number | undefined, minimum: number, maximum: number): Problem | undefined =>
   value === undefined || (Number.isSafeInteger(value) && value >= minimum && value <= maximum)

@@ -1,5 +1,6 @@
 /** Work on a data directory, as effects, whose failure is the last thing that its storage does. */
 import { Effect } from "effect"
+import { inTime } from "./InTime.ts"
 import type { FirstFailure } from "./FirstFailure.ts"
 import type { StorageError } from "./StorageError.ts"
 import { failureIn } from "./StorageError.ts"
@@ -69,15 +70,9 @@ export class DiskWork {
   async whenIdle(close: () => void | Promise<void>): Promise<boolean> {
     const closing = this.closing.then(() => this.idle()).then(close)
     this.closing = closing.catch(() => undefined)
-    while (this.underWay.size > 0) {
+    if (this.underWay.size > 0) {
       this.deadline ??= performance.now() + settleMs
-      const left = this.deadline - performance.now()
-      if (left <= 0) return false
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise((done) => {
-        timer = setTimeout(done, left)
-      })
-      await Promise.race([this.idle(), late]).finally(() => clearTimeout(timer))
+      if (await inTime(this.idle(), this.deadline - performance.now()) === "late") return false
     }
     await closing
     return true

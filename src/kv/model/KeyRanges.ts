@@ -8,7 +8,8 @@
 import { compareBytes } from "../../bytes/Bytes.ts"
 import { Reader, Writer } from "../../bytes/Binary.ts"
 import type { KeyRange } from "../../bytes/KeyRange.ts"
-import { rangeProblem } from "./KeyRange.ts"
+import type { RangeNames } from "./KeyRange.ts"
+import { rangeNames, rangeProblem } from "./KeyRange.ts"
 import { contains, overlaps } from "../../bytes/KeyRange.ts"
 import type { Problem } from "./Limits.ts"
 import { maxWatchRangeBytes, maxWatchRanges, problem } from "./Limits.ts"
@@ -30,9 +31,12 @@ export class KeyRanges {
 
   static readonly of = (range: KeyRange): KeyRanges => new KeyRanges([range])
 
-  /** Leaves out what another range holds, and joins ranges of which one begins within the other. */
-  static readonly make = (ranges: ReadonlyArray<KeyRange>): KeyRanges | Problem => {
-    const found = rangesProblem(ranges)
+  /**
+   * Leaves out what another range holds, and joins ranges of which one begins within the other. What is wrong with them
+   * is said in the words of `names`.
+   */
+  static readonly make = (ranges: ReadonlyArray<KeyRange>, names = ownNames(ranges)): KeyRanges | Problem => {
+    const found = rangesProblem(ranges, names)
     if (found !== undefined) return found
     const all: Array<KeyRange> = []
     for (const range of [...ranges].sort(compareRanges)) {
@@ -62,21 +66,31 @@ export class KeyRanges {
   }
 }
 
+/** What a caller calls its ranges: all of them, and each in its place. */
+export interface AllRangeNames {
+  readonly all: string
+  readonly each: ReadonlyArray<RangeNames>
+}
+
+const ownNames = (ranges: ReadonlyArray<KeyRange>): AllRangeNames => ({
+  all: "ranges",
+  each: ranges.map((_, i) => rangeNames(ranges.length === 1 ? "range" : `ranges[${i}]`))
+})
+
 /** What is wrong with ranges that are to be watched together, if anything. */
-const rangesProblem = (ranges: ReadonlyArray<KeyRange>): Problem | undefined => {
-  if (ranges.length === 0) return problem("ranges", "are empty; a watch has at least one")
+const rangesProblem = (ranges: ReadonlyArray<KeyRange>, { all, each }: AllRangeNames): Problem | undefined => {
+  if (ranges.length === 0) return problem(all, "are empty; a watch has at least one")
   if (ranges.length > maxWatchRanges) {
-    return problem("ranges", `are ${ranges.length}; one watch has at most ${maxWatchRanges}`)
+    return problem(all, `are ${ranges.length}; one watch has at most ${maxWatchRanges}`)
   }
   let bytes = 0
   for (const [i, range] of ranges.entries()) {
-    const field = ranges.length === 1 ? "range" : `ranges[${i}]`
-    const found = rangeProblem(range, field)
+    const found = rangeProblem(range, each[i])
     if (found !== undefined) return found
     bytes += range.gte.byteLength + range.lt.byteLength
   }
   return bytes > maxWatchRangeBytes
-    ? problem("ranges", `have ${bytes} bytes; those of one watch have at most ${maxWatchRangeBytes}`)
+    ? problem(all, `have ${bytes} bytes; those of one watch have at most ${maxWatchRangeBytes}`)
     : undefined
 }
 

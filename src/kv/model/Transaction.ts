@@ -240,9 +240,9 @@ const operationProblem = (operation: Operation): Problem | undefined => {
     case "Get":
       return keyProblem(operation.key.byteLength)
     case "DeleteRange":
-      return rangeProblem(operation.range, "range")
+      return rangeProblem(operation.range)
     case "Range":
-      return rangeProblem(operation.range, "range") ?? limitProblem(operation.limit)
+      return rangeProblem(operation.range) ?? limitProblem(operation.limit)
   }
 }
 

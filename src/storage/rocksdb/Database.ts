@@ -5,6 +5,7 @@ import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { noteBlockedThread } from "../../BlockedThreads.ts"
 import type { DiskWork } from "../DiskWork.ts"
+import { inTime } from "../InTime.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
@@ -110,14 +111,10 @@ const slowOpenMs = 30_000
 const closeWithin = (timeoutMs: number, path: string, database: RocksDB, work: DiskWork): Effect.Effect<void> => {
   const close = async () => {
     const { promise: closed, resolve } = Promise.withResolvers<StorageError | undefined>()
-    const inTime = await work.whenIdle(() =>
+    const isIdle = await work.whenIdle(() =>
       resolve(database.close().then(() => undefined, (error: unknown) => failureIn("close", path, error)))
     )
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<"late">((done) => {
-      timer = setTimeout(() => done("late"), inTime ? timeoutMs : 0)
-    })
-    const outcome = await Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
+    const outcome = await inTime(closed, isIdle ? timeoutMs : 0)
     if (outcome === "late") closed.then(noteBlockedThread())
     return outcome
   }
